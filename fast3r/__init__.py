@@ -1,0 +1,54 @@
+"""fast3r: 3D from many photos in one forward pass.
+
+Everything here is loaded on first use, so that `import fast3r` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fast3r.export.formats import load, save
+    from fast3r.geometry.cameras import Camera
+    from fast3r.models.checkpoints import load_model
+    from fast3r.models.fast3r import Fast3R
+    from fast3r.scene.reconstruction import Reconstruction
+    from fast3r.scene.run import reconstruct
+    from fast3r.views.load import load_views
+    from fast3r.views.view import View
+
+_HOME = {
+    "Camera": "fast3r.geometry.cameras",
+    "Fast3R": "fast3r.models.fast3r",
+    "Reconstruction": "fast3r.scene.reconstruction",
+    "View": "fast3r.views.view",
+    "load": "fast3r.export.formats",
+    "load_model": "fast3r.models.checkpoints",
+    "load_views": "fast3r.views.load",
+    "reconstruct": "fast3r.scene.run",
+    "save": "fast3r.export.formats",
+}
+
+__all__ = [
+    "Camera",
+    "Fast3R",
+    "Reconstruction",
+    "View",
+    "__version__",
+    "load",
+    "load_model",
+    "load_views",
+    "reconstruct",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'fast3r' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

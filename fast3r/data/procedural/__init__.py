@@ -1,0 +1,1 @@
+"""Procedural scenes, rendered in pure torch on CPU or GPU."""

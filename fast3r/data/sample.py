@@ -1,0 +1,26 @@
+"""Views with ground truth, as training and evaluation take them."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch of scenes, each seen by the same number of views of one size."""
+
+    images: Float[Tensor, "batch views 3 height width"]
+    """RGB in [0, 1]."""
+
+    points: Float[Tensor, "batch views height width 3"]
+    """World position of the surface at each pixel centre; anything finite where not `valid`."""
+
+    valid: Bool[Tensor, "batch views height width"]
+    """False where no surface is seen, such as sky."""
+
+    intrinsics: Float[Tensor, "batch views 3 3"]
+    """Pixels from camera-frame rays; pixel centres at +0.5."""
+
+    world_from_camera: Float[Tensor, "batch views 4 4"]
+    """Rigid poses, OpenCV axes."""

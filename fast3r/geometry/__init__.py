@@ -1,0 +1,1 @@
+"""Pure functions on tensors: cameras, transforms, robust fitting, focal and pose recovery."""

@@ -1,0 +1,28 @@
+"""What the network says about one view."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Pointmap:
+    """A 3D point for every pixel, and how sure the network is of it."""
+
+    points: Float[Tensor, "*batch height width 3"]
+    """Position of the surface seen at each pixel centre; the unit is arbitrary."""
+
+    confidence: Float[Tensor, "*batch height width"]
+    """At least 1; larger is surer."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The two pointmaps of one view."""
+
+    world: Pointmap
+    """In the frame of the first view, one unit for all views."""
+
+    local: Pointmap | None
+    """In the view's own camera frame, in a unit of its own; None for models without this head."""

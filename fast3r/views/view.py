@@ -1,0 +1,61 @@
+"""A photo as the network sees it, with the way back to the pixels of the original file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """One photo or video frame at network size."""
+
+    pixels: UInt8[Tensor, "height width 3"]
+    """RGB at network size."""
+
+    original_from_network: Float[Tensor, "3 3"]
+    """Affine map of pixel coordinates (centres at +0.5) from this image to the original one."""
+
+    name: str
+    """Path relative to the input folder, with forward slashes; unique within a set."""
+
+    original_height: int
+    """Rows of the original photo, after EXIF orientation."""
+
+    original_width: int
+    """Columns of the original photo, after EXIF orientation."""
+
+    mask: Bool[Tensor, "height width"] | None = None
+    """True where the pixel belongs to the scene; None means everywhere."""
+
+    source: Path | None = None
+    """File that the view was read from."""
+
+    camera_key: str | None = None
+    """EXIF make, model, lens and zoom; views of equal key and size share intrinsics."""
+
+    exif_focal_px: float | None = None
+    """Focal length told by EXIF, in pixels of the original photo."""
+
+    time_s: float | None = None
+    """Seconds: since the epoch for photos, since the start for video frames."""
+
+    gps: tuple[float, float, float] | None = None
+    """Latitude and longitude in degrees, altitude in metres."""
+
+    @property
+    def height(self) -> int:
+        """Rows at network size."""
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns at network size."""
+        return self.pixels.shape[1]
+
+    @property
+    def image(self) -> Float[Tensor, "3 height width"]:
+        """RGB in [0, 1], as the network takes it."""
+        return self.pixels.permute(2, 0, 1).to(torch.float32) / 255
