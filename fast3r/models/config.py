@@ -1,0 +1,101 @@
+"""Shapes of the Fast3R family: the defaults are the published ViT-L model."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The ViT that sees each view alone."""
+
+    width: int = 1024
+    """Channels of a token."""
+
+    depth: int = 24
+    """Number of transformer blocks."""
+
+    heads: int = 16
+    """Attention heads; `width / heads` must be a multiple of 4 for the rotary positions."""
+
+    patch: int = 16
+    """Side of the square that becomes one token, in network pixels."""
+
+    mlp_ratio: float = 4.0
+    """Hidden width of the MLP over `width`."""
+
+    rope_base: float = 100.0
+    """Base of the rotary position frequencies."""
+
+    absolute_position: bool = False
+    """Add the patch's place in the image to its token (off in the published weights)."""
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """The transformer that attends over the tokens of all views."""
+
+    width: int = 1024
+    """Channels of a token."""
+
+    depth: int = 24
+    """Number of transformer blocks; at least 4, so that the heads read four different levels."""
+
+    heads: int = 16
+    """Attention heads."""
+
+    mlp_ratio: float = 4.0
+    """Hidden width of the MLP over `width`."""
+
+    qkv_bias: bool = True
+    """Whether queries, keys and values have a bias."""
+
+    view_ids: Literal["random", "sequential"] = "random"
+    """How rows of the view-index table are given to views that come without ids."""
+
+    temperature_views: int | None = None
+    """Sharpen the logits as for this many views, against 20 in training; None leaves them."""
+
+    alternate: bool = False
+    """Every second block sees one view at a time (off in the published weights)."""
+
+    absolute_position: bool = False
+    """Add the patch's place in the image to its token (off in the published weights)."""
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The dense prediction heads."""
+
+    features: int = 256
+    """Channels of the refinement path."""
+
+    last_features: int = 128
+    """Channels before the output."""
+
+    level_widths: tuple[int, int, int, int] = (96, 192, 384, 768)
+    """Channels of the four token levels after their first projection, finest first."""
+
+    local: bool = True
+    """Whether there is a second head for the view's own frame."""
+
+
+@dataclass(frozen=True)
+class Fast3RConfig:
+    """One model of the family."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """Per-view part."""
+
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    """All-view part."""
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    """Dense prediction."""
+
+
+SMALL = Fast3RConfig(
+    encoder=EncoderConfig(width=320, depth=4, heads=5, patch=8, absolute_position=True),
+    fusion=FusionConfig(width=320, depth=10, heads=5, alternate=True, absolute_position=True),
+    head=HeadConfig(features=64, last_features=32, level_widths=(48, 64, 96, 128)),
+)
+"""The bundled model, small enough to train from scratch and to run on a laptop."""

@@ -1,0 +1,276 @@
+"""Fast3R: many views in, pointmaps out, in one forward pass (Yang et al., CVPR 2025).
+
+The network knows nothing of files, time or logging. It takes any mix of image sizes, any number
+of views, and works in chunks that change its memory but not its result.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from fast3r.models.attention import AttentionKernel, attention_kernels
+from fast3r.models.config import Fast3RConfig
+from fast3r.models.dpt import DptHead
+from fast3r.models.encoder import Encoder, unmasked
+from fast3r.models.fusion import Fusion, draw_view_ids
+from fast3r.models.layout import Layout, gather_tokens, group_chunks, layout_of
+from fast3r.models.prediction import Pointmap, Prediction
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How much is worked on at a time: smaller saves memory, and never changes the result.
+
+    While gradients are recorded everything is one chunk.
+    """
+
+    encoder_views: int = 16
+    """Views encoded at a time."""
+
+    fusion_tokens: int = 32768
+    """Tokens whose queries and MLP are computed at a time."""
+
+    head_views: int = 4
+    """Views whose pointmaps are computed at a time."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the transformer knows of the views, before the heads."""
+
+    levels: list[Float[Tensor, "batch tokens _"]]
+    """The four levels that the heads read; the first is the encoder's output."""
+
+    layout: Layout
+    """Where each view's tokens are."""
+
+
+class Fast3R(nn.Module):
+    """The network. `Fast3R()` is the published ViT-L architecture with random weights."""
+
+    def __init__(
+        self, config: Fast3RConfig | None = None, *, attention: AttentionKernel = "auto"
+    ) -> None:
+        """Build the network.
+
+        Args:
+            config: Shape of the model; the published one by default.
+            attention: Kernel to use on CUDA; "auto" chooses by hardware.
+        """
+        super().__init__()
+        self.config = config = config or Fast3RConfig()
+        self.attention: AttentionKernel = attention
+        self.encoder = Encoder(config.encoder)
+        self.fusion = Fusion(
+            config.fusion, config.encoder.width, rope_base=config.encoder.rope_base
+        )
+        widths = (config.encoder.width, *[config.fusion.width] * 3)
+        self.world_head = DptHead(config.head, widths, config.encoder.patch)
+        self.local_head = (
+            DptHead(config.head, widths, config.encoder.patch) if config.head.local else None
+        )
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "Fast3R":
+        """Return a model from a folder or a hub repository; see `fast3r.load_model`."""
+        from fast3r.models.checkpoints import load_model
+
+        return load_model(source)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.encoder.norm.weight.device
+
+    @property
+    def patch(self) -> int:
+        """Sides of images must be multiples of this."""
+        return self.config.encoder.patch
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch views 3 height width"] | Sequence[Tensor],
+        view_ids: Int[Tensor, "batch views"] | None = None,
+        seed: int = 0,
+        *,
+        masks: Sequence[Bool[Tensor, "batch _ _"]] | None = None,
+        chunks: Chunks | None = None,
+        output_device: torch.device | str | None = None,
+    ) -> list[Prediction]:
+        """Return the pointmaps of every view.
+
+        Args:
+            images: RGB in [0, 1], as one tensor or as a list of tensors (B, 3, H_i, W_i); sides
+                are multiples of the patch. They may be on another device than the weights.
+            view_ids: Rows of the view-index table; drawn from `seed` by default.
+            seed: Equal seeds give equal results.
+            masks: For each view, True where a pixel belongs to the scene (B, H_i, W_i). Masked
+                patches are hidden from all others and leave the token set before fusion.
+            chunks: How much is worked on at a time.
+            output_device: Where the pointmaps go as they are made; by default they stay.
+
+        Raises:
+            ValueError: Sizes, ids or masks do not fit together.
+        """
+        predictions: list[Prediction | None] = [None] * len(views_of(images))
+        for index, prediction in self.stream(images, view_ids, seed, masks=masks, chunks=chunks):
+            predictions[index] = _moved(prediction, output_device)
+        return [prediction for prediction in predictions if prediction is not None]
+
+    def stream(
+        self,
+        images: Float[Tensor, "batch views 3 height width"] | Sequence[Tensor],
+        view_ids: Int[Tensor, "batch views"] | None = None,
+        seed: int = 0,
+        *,
+        masks: Sequence[Bool[Tensor, "batch _ _"]] | None = None,
+        chunks: Chunks | None = None,
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Yield view indices and predictions as the heads make them; arguments as in `forward`.
+
+        Views of one size follow each other, so the order is not that of the input when sizes mix.
+        """
+        views = views_of(images)
+        batch = views[0].shape[0]
+        if masks is not None and batch > 1:  # samples lose different patches
+            yield from self._stream_samples(views, view_ids, seed, masks, chunks)
+            return
+        tokens = self.tokens(views, view_ids, seed, masks=masks, chunks=chunks)
+        yield from self.predict(tokens, chunks=chunks)
+
+    def tokens(
+        self,
+        images: Float[Tensor, "batch views 3 height width"] | Sequence[Tensor],
+        view_ids: Int[Tensor, "batch views"] | None = None,
+        seed: int = 0,
+        *,
+        masks: Sequence[Bool[Tensor, "batch _ _"]] | None = None,
+        chunks: Chunks | None = None,
+    ) -> Tokens:
+        """Return what encoder and fusion make of the views; arguments as in `forward`."""
+        views = views_of(images)
+        _check(views, masks, self.patch)
+        chunks = chunks or Chunks()
+        ids = self._view_ids(views, view_ids, seed)
+        with attention_kernels(self.attention, self.device):
+            encoded, layout = self._encode(views, masks, chunks.encoder_views)
+            levels = self.fusion(encoded, layout, ids, chunk=chunks.fusion_tokens)
+        return Tokens(levels, layout)
+
+    def predict(
+        self, tokens: Tokens, *, chunks: Chunks | None = None
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Yield view indices and predictions, from the output of `tokens`."""
+        size = None if torch.is_grad_enabled() else (chunks or Chunks()).head_views
+        for group in tokens.layout.groups():
+            grid = tokens.layout.views[group[0]].grid
+            for views in group_chunks(group, size):
+                levels = [gather_tokens(level, tokens.layout, views) for level in tokens.levels]
+                world = self.world_head(levels, grid)
+                local = None if self.local_head is None else self.local_head(levels, grid)
+                for place, view in enumerate(views):
+                    at = slice(place, None, len(views))
+                    yield view, Prediction(_sliced(world, at), local and _sliced(local, at))
+
+    def _encode(
+        self, views: Sequence[Tensor], masks: Sequence[Tensor] | None, chunk: int
+    ) -> tuple[Tensor, Layout]:
+        grids = [(v.shape[2] // self.patch, v.shape[3] // self.patch) for v in views]
+        encoded: list[Tensor] = [views[0]] * len(views)
+        kept: list[Tensor] = [views[0]] * len(views)
+        for group in layout_of(grids).groups():
+            for chosen in group_chunks(group, None if torch.is_grad_enabled() else chunk):
+                images = self._to_network(torch.stack([views[v] for v in chosen], dim=1))
+                keep = None
+                if masks is not None:
+                    mask = torch.stack([masks[v] for v in chosen], dim=1).to(images.device)
+                    images, keep = unmasked(images, mask.flatten(0, 1), self.patch)
+                made = self.encoder(images, keep).unflatten(0, (-1, len(chosen)))
+                for place, view in enumerate(chosen):
+                    encoded[view] = made[:, place]
+                    kept[view] = made if keep is None else keep[place]
+        layout = layout_of(grids, None if masks is None else kept)
+        drop = [view.drop(tokens) for view, tokens in zip(layout.views, encoded, strict=True)]
+        return torch.cat(drop, dim=1), layout
+
+    def _to_network(self, images: Tensor) -> Tensor:
+        weight = self.encoder.norm.weight
+        return images.to(weight.device, weight.dtype).flatten(0, 1)
+
+    def _view_ids(self, views: Sequence[Tensor], ids: Tensor | None, seed: int) -> Tensor:
+        batch, count = views[0].shape[0], len(views)
+        if ids is None and self.config.fusion.view_ids == "sequential":
+            return torch.arange(count).repeat(batch, 1)
+        if ids is None:
+            return draw_view_ids(batch, count, seed=seed)
+        if tuple(ids.shape) != (batch, count):
+            raise ValueError(f"view_ids must be {batch}x{count}, got {'x'.join(map(str, ids.shape))}")
+        return ids
+
+    def _stream_samples(
+        self,
+        views: Sequence[Tensor],
+        view_ids: Tensor | None,
+        seed: int,
+        masks: Sequence[Tensor],
+        chunks: Chunks | None,
+    ) -> Iterator[tuple[int, Prediction]]:
+        ids = self._view_ids(views, view_ids, seed)
+        samples = []
+        for b in range(views[0].shape[0]):
+            one = [view[b : b + 1] for view in views]
+            mask = [m[b : b + 1] for m in masks]
+            samples.append(dict(self.stream(one, ids[b : b + 1], masks=mask, chunks=chunks)))
+        for view in samples[0]:
+            world = _joined([sample[view].world for sample in samples])
+            locals_ = [sample[view].local for sample in samples]
+            yield view, Prediction(world, _joined([m for m in locals_ if m is not None]))
+
+
+def views_of(images: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return one tensor (B, 3, H, W) a view."""
+    return images.unbind(dim=1) if isinstance(images, Tensor) else images
+
+
+def _check(views: Sequence[Tensor], masks: Sequence[Tensor] | None, patch: int) -> None:
+    if not views:
+        raise ValueError("at least one view is needed, got none")
+    for view in views:
+        if view.ndim != 4 or view.shape[1] != 3 or view.shape[0] != views[0].shape[0]:
+            raise ValueError(
+                f"each view must be {views[0].shape[0]}x3xHxW, got {'x'.join(map(str, view.shape))}"
+            )
+        height, width = view.shape[2:]
+        if height % patch or width % patch or not height or not width:
+            raise ValueError(
+                f"image sides must be multiples of {patch} px, got {height}x{width}; "
+                "load photos with fast3r.load_views"
+            )
+    sizes = [(v.shape[0], *v.shape[2:]) for v in views]
+    if masks is not None and [tuple(m.shape) for m in masks] != sizes:
+        raise ValueError(
+            f"masks must have the batch and size of their views, {sizes}, "
+            f"got {[tuple(m.shape) for m in masks]}"
+        )
+
+
+def _sliced(pointmap: Pointmap, at: slice) -> Pointmap:
+    return Pointmap(pointmap.points[at], pointmap.confidence[at])
+
+
+def _joined(pointmaps: list[Pointmap]) -> Pointmap | None:
+    if not pointmaps:
+        return None
+    points = torch.cat([p.points for p in pointmaps])
+    return Pointmap(points, torch.cat([p.confidence for p in pointmaps]))
+
+
+def _moved(prediction: Prediction, device: torch.device | str | None) -> Prediction:
+    if device is None:
+        return prediction
+    move = lambda p: p and Pointmap(p.points.to(device), p.confidence.to(device))  # noqa: E731
+    return Prediction(move(prediction.world), move(prediction.local))

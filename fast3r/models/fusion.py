@@ -1,0 +1,143 @@
+"""The transformer in which every token of every view looks at all others."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fast3r.models.config import FusionConfig
+from fast3r.models.layers import (
+    Block,
+    PatchPosition,
+    Rotation,
+    patch_rotation,
+    view_embedding,
+)
+from fast3r.models.layout import Layout, Run
+
+TRAINING_VIEWS = 20
+"""Views per sample when the published weights were trained; the base of the temperature."""
+
+VIEW_ROWS = 1000
+"""Rows of the view-index table that the published weights were trained with."""
+
+
+def draw_view_ids(batch: int, views: int, *, seed: int) -> Int[Tensor, "batch views"]:
+    """Return random rows of the view-index table: 0 for the first view, distinct ones after it.
+
+    Rows are drawn from the 1000 that training used. Only scenes of more views take further rows
+    of the same formula; the network has never seen those, and how well it takes them is unknown.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    others = max(VIEW_ROWS, views) - 1
+    ids = torch.zeros(batch, views, dtype=torch.long)
+    for row in ids:
+        row[1:] = torch.randperm(others, generator=generator)[: views - 1] + 1
+    return ids
+
+
+class Fusion(nn.Module):
+    """All-to-all transformer with an index per view (Yang et al. 2025, section 3.2)."""
+
+    def __init__(self, config: FusionConfig, encoder_width: int, *, rope_base: float) -> None:
+        super().__init__()
+        if config.depth < 4:
+            raise ValueError(f"fusion depth must be at least 4, got {config.depth}")
+        self.config = config
+        self.rope_base = rope_base
+        self.embed = nn.Linear(encoder_width, config.width)
+        self.position = PatchPosition(config.width) if config.absolute_position else None
+        self.blocks = nn.ModuleList(
+            Block(
+                config.width,
+                config.heads,
+                mlp_ratio=config.mlp_ratio,
+                norm_eps=1e-5,
+                qkv_bias=config.qkv_bias,
+            )
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+
+    @property
+    def levels(self) -> tuple[int, int, int, int]:
+        """Depths whose tokens the heads read; 0 is the encoder's output."""
+        depth = self.config.depth
+        return (0, depth // 2, 3 * depth // 4, depth)
+
+    @property
+    def sharpness(self) -> float:
+        """Factor on the attention logits."""
+        if self.config.temperature_views is None or self.training:
+            return 1.0
+        return math.sqrt(math.log(self.config.temperature_views) / math.log(TRAINING_VIEWS))
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch tokens encoder_width"],
+        layout: Layout,
+        view_ids: Int[Tensor, "batch views"],
+        *,
+        chunk: int | None = None,
+    ) -> list[Float[Tensor, "batch tokens _"]]:
+        """Return the four levels of tokens that the heads read.
+
+        Args:
+            tokens: Output of the encoder, view after view.
+            layout: Where each view's tokens are.
+            view_ids: Row of the view-index table for each view.
+            chunk: Work on about this many tokens at a time where that saves memory.
+        """
+        kept = [tokens]
+        tokens = self._embed(tokens, layout, view_ids)
+        for depth, block in enumerate(self.blocks, start=1):
+            if self.config.alternate and depth % 2 == 0:
+                tokens = self._per_view(block, tokens, layout, chunk)
+            else:
+                tokens = block(tokens, sharpness=self.sharpness, chunk=chunk)
+            if depth in self.levels[1:3]:
+                kept.append(tokens if torch.is_grad_enabled() else tokens.clone())
+        return [*kept, self._final_norm(tokens, chunk)]
+
+    def _embed(self, tokens: Tensor, layout: Layout, view_ids: Tensor) -> Tensor:
+        tokens = self.embed(tokens)
+        marks = view_embedding(view_ids, self.config.width).to(tokens)
+        pieces = []
+        for run in layout.runs():
+            piece = tokens[:, run.tokens].unflatten(1, (run.views, -1))
+            mark = marks[:, run.first : run.first + run.views, None]
+            if self.position is not None:
+                mark = mark + run.layout.drop(self.position(run.layout.grid)).to(mark)
+            pieces.append(piece + mark if torch.is_grad_enabled() else piece.add_(mark))
+        if torch.is_grad_enabled():
+            return torch.cat([piece.flatten(1, 2) for piece in pieces], dim=1)
+        return tokens
+
+    def _per_view(self, block: nn.Module, tokens: Tensor, layout: Layout, chunk: int | None) -> Tensor:
+        """Run a block in which a token sees only the tokens of its own view."""
+        limit = None if chunk is None else max(1, chunk // layout.views[0].count)
+        pieces = []
+        for run in layout.runs(None if torch.is_grad_enabled() else limit):
+            alone = tokens[:, run.tokens].unflatten(1, (run.views, -1)).flatten(0, 1)
+            done = block(alone, rotation=self._rotation(run, tokens))
+            done = done.unflatten(0, (-1, run.views)).flatten(1, 2)
+            if torch.is_grad_enabled():
+                pieces.append(done)
+            else:
+                tokens[:, run.tokens] = done
+        return torch.cat(pieces, dim=1) if pieces else tokens
+
+    def _rotation(self, run: Run, tokens: Tensor) -> Rotation:
+        head_width = self.config.width // self.config.heads
+        rotation = patch_rotation(
+            run.layout.grid, head_width, self.rope_base, dtype=tokens.dtype, device=tokens.device
+        )
+        return run.layout.place(rotation)
+
+    def _final_norm(self, tokens: Tensor, chunk: int | None) -> Tensor:
+        if torch.is_grad_enabled():
+            return self.norm(tokens).to(tokens.dtype)
+        for part in tokens.split(chunk or tokens.shape[1], dim=1):
+            part.copy_(self.norm(part))
+        return tokens
