@@ -1,0 +1,5 @@
+"""Checks argument types under pytest: an int is welcome where a float is asked for (PEP 484)."""
+
+from beartype import BeartypeConf, beartype
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))

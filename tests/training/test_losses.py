@@ -1,0 +1,135 @@
+"""The losses: equal to the reference in value and gradient, and never NaN."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fast3r.data.sample import Sample
+from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.training.losses import (
+    MatchingLoss,
+    PointmapLoss,
+    frame_points,
+    true_matches,
+)
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "losses.npz"
+
+
+@pytest.fixture
+def golden() -> dict[str, torch.Tensor]:
+    with np.load(GOLDEN) as file:
+        return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
+
+
+def golden_case(golden: dict[str, torch.Tensor]) -> tuple[list[Prediction], Sample]:
+    predictions = [
+        Prediction(
+            Pointmap(golden["in_pts3d_in_other_view"][v], golden["in_conf"][v]),
+            Pointmap(golden["in_pts3d_local"][v], golden["in_conf_local"][v]),
+        )
+        for v in range(3)
+    ]
+    valid = golden["in_valid_mask"].transpose(0, 1)
+    sample = Sample(
+        images=torch.zeros(2, 3, 3, *valid.shape[2:]),
+        points=golden["in_gt_pts3d"].transpose(0, 1),
+        valid=valid,
+        intrinsics=torch.eye(3).expand(2, 3, 3, 3),
+        world_from_camera=golden["in_camera_pose"].transpose(0, 1),
+    )
+    return predictions, sample
+
+
+def test_the_loss_and_its_gradients_equal_the_reference(golden: dict[str, torch.Tensor]) -> None:
+    names = ["pts3d_in_other_view", "conf", "pts3d_local", "conf_local"]
+    inputs = [golden[f"in_{name}"].requires_grad_() for name in names]
+    predictions, sample = golden_case(golden)
+    total = PointmapLoss()(predictions, sample).total
+    torch.testing.assert_close(total.double(), golden["train_loss"], rtol=1e-5, atol=1e-6)
+    for name, gradient in zip(names, torch.autograd.grad(total, inputs), strict=True):
+        torch.testing.assert_close(gradient, golden[f"train_grad_{name}"], rtol=1e-3, atol=1e-6)
+
+
+def test_without_a_local_head_only_the_world_map_counts(golden: dict[str, torch.Tensor]) -> None:
+    predictions, sample = golden_case(golden)
+    total = PointmapLoss()([Prediction(p.world, None) for p in predictions], sample).total
+    torch.testing.assert_close(
+        total.double(), golden["train_global_only_loss"], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_alpha_weighs_the_logarithm(golden: dict[str, torch.Tensor]) -> None:
+    predictions, sample = golden_case(golden)
+    total = PointmapLoss(alpha=1.0)(predictions, sample).total
+    torch.testing.assert_close(total.double(), golden["alpha1_loss"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("empty", [(slice(None), 2), (0, slice(None)), (slice(None), slice(None))])
+def test_empty_views_and_samples_give_finite_gradients(
+    golden: dict[str, torch.Tensor], empty: tuple
+) -> None:
+    inputs = [golden[name].requires_grad_() for name in ("in_pts3d_in_other_view", "in_conf")]
+    predictions, sample = golden_case(golden)
+    sample.valid[empty] = False
+    total = PointmapLoss()(predictions, sample).total
+    assert total.isfinite()
+    for gradient in torch.autograd.grad(total, inputs):
+        assert gradient.isfinite().all()
+
+
+def test_an_empty_view_adds_nothing(golden: dict[str, torch.Tensor]) -> None:
+    predictions, sample = golden_case(golden)
+    sample.valid[:, 2] = False
+    total = PointmapLoss()(predictions, sample).total
+    torch.testing.assert_close(total.double(), golden["emptyview_loss"], rtol=1e-5, atol=1e-6)
+
+
+def plane_sample(shift_px: int) -> Sample:
+    """Two views of the plane z = 2, the second moved right by `shift_px` pixels."""
+    height, width, focal, depth = 32, 48, 40.0, 2.0
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    rays = torch.stack(((x - width / 2) / focal, (y - height / 2) / focal, torch.ones_like(x)), -1)
+    poses = torch.eye(4).repeat(1, 2, 1, 1)
+    poses[0, 1, 0, 3] = shift_px * depth / focal
+    points = rays * depth + poses[:, :, None, None, :3, 3]
+    k = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    return Sample(
+        images=torch.zeros(1, 2, 3, height, width),
+        points=points,
+        valid=torch.ones(1, 2, height, width, dtype=torch.bool),
+        intrinsics=k.expand(1, 2, 3, 3),
+        world_from_camera=poses,
+    )
+
+
+def test_matches_of_a_shifted_plane_are_shifted() -> None:
+    target = true_matches(plane_sample(8), 8, [(0, 1)]).target.view(4, 6)
+    assert (target[:, 0] == -1).all()  # these left the image
+    assert target[:, 1:].tolist() == torch.arange(24).view(4, 6)[:, :5].tolist()
+
+
+def test_a_point_behind_something_has_no_match() -> None:
+    sample = plane_sample(0)
+    sample.points[0, 1, :, :24] *= 0.5  # a nearer surface hides the left half in the second view
+    target = true_matches(sample, 8, [(0, 1)]).target.view(4, 6)
+    assert (target[:, :3] == -1).all()
+    assert (target[:, 3:] >= 0).all()
+
+
+def test_distinct_descriptors_that_agree_match_perfectly() -> None:
+    tokens = torch.eye(24).expand(1, 2, 24, 24)
+    loss = MatchingLoss(24, 24)
+    torch.nn.init.eye_(loss.project.weight)
+    torch.nn.init.zeros_(loss.project.bias)
+    value, accuracy = loss(tokens, true_matches(plane_sample(0), 8, [(0, 1)]))
+    assert accuracy == 1
+    assert value < 1e-3
+
+
+def test_frame_points_inverts_the_pose() -> None:
+    sample = plane_sample(8)
+    local = frame_points(sample.points, sample.world_from_camera)
+    torch.testing.assert_close(local[:, 1], local[:, 0])
