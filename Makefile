@@ -1,0 +1,60 @@
+# Everything from a fresh clone, with only Python 3.10+ and make:
+#   make demo    reconstruct examples/photos into out/
+#   make test    run the tests
+#   make check   formatting, lint, types, import rules and tests, as CI does
+# PYTHON=python3.12 chooses an interpreter, VENV=dir an environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Without an NVIDIA driver the pinned torch is enough, and nothing may pull in a CUDA build.
+HAS_GPU := $(shell command -v nvidia-smi 2>/dev/null)
+TORCH := $(if $(HAS_GPU),torch>=2.5,torch==2.13.0)
+INSTALL := $(BIN)/python -m pip install --quiet $(if $(HAS_GPU),,--constraint .ci/constraints.txt)
+
+.PHONY: demo test check format lint types imports clean
+
+demo: $(VENV)/.demo
+	$(BIN)/fast3r reconstruct examples/photos/buddha --output out/buddha --format html --format still
+	$(BIN)/fast3r reconstruct examples/photos/banana --output out/banana --format html --format still
+	@echo "Open out/buddha/scene.html in a browser, or out/buddha/still.png."
+
+test: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+check: lint types imports test
+
+format: $(VENV)/.lint
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.lint $(VENV)/.test
+	$(BIN)/basedpyright
+
+imports: $(VENV)/.lint $(VENV)/.test
+	$(BIN)/lint-imports
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(INSTALL) "$(TORCH)"
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
+	$(INSTALL) --editable ".[viewer]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml
+	$(INSTALL) --editable ".[viewer,media,export,eval,refine]" --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.torch pyproject.toml
+	$(INSTALL) --group lint
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out

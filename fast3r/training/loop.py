@@ -1,0 +1,275 @@
+"""Train a small Fast3R from scratch on procedural scenes, for a given time.
+
+    python -m fast3r.training --output runs/small --minutes 20
+
+The schedule follows the share of the time that is spent, not a number of steps, so that the
+learning rate has always reached its end when the time is over. A run that was stopped goes on
+from its last checkpoint with the same command.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fast3r.data.procedural.generate import ProceduralConfig, generate
+from fast3r.data.sample import Sample
+from fast3r.evaluation.procedural import quick_score
+from fast3r.models.config import SMALL, Fast3RConfig
+from fast3r.models.fast3r import Fast3R, Tokens
+from fast3r.training.losses import LossTerms, MatchingLoss, PointmapLoss, true_matches
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is trained on until a share of the time is spent."""
+
+    until: float
+    """Share of the time at which this stage ends."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """Heights and widths, one drawn a step."""
+
+    views: tuple[int, ...]
+    """Numbers of views, one drawn a step."""
+
+    difficulty: tuple[float, float]
+    """Spread of the cameras, drawn evenly between these."""
+
+
+STAGES = (
+    Stage(0.15, ((64, 64), (56, 72), (72, 56)), (2, 3), (0.0, 0.3)),
+    Stage(0.45, ((96, 128), (112, 112), (128, 96), (80, 128)), (2, 3, 4), (0.0, 0.7)),
+    Stage(0.80, ((96, 128), (112, 112), (128, 96), (80, 128)), (2, 4, 6, 8), (0.0, 1.0)),
+    Stage(1.00, ((168, 224), (224, 168), (128, 224), (192, 192)), (2, 4, 6, 10), (0.0, 1.0)),
+)
+"""From few close views of small images to many distant views at the size of use."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run."""
+
+    output: Path
+    """Folder of checkpoints and the log."""
+
+    minutes: float = 20.0
+    """Length of the whole run; the learning rate ends with it."""
+
+    stop_after_minutes: float = math.inf
+    """End this process earlier; the same command goes on later."""
+
+    tokens_per_step: int = 98304
+    """Patches of all views of all samples of a step: what memory allows."""
+
+    learning_rate: float = 1.5e-3
+    """Peak, for matrices (Muon) and all else (AdamW) alike."""
+
+    weight_decay: float = 0.02
+    """Decoupled, on matrices only."""
+
+    warmup: float = 0.03
+    """Share of the time over which the learning rate rises."""
+
+    matching_weight: float = 0.5
+    """Weight of the matching losses on the tokens of encoder and fusion; falls to a tenth."""
+
+    seed: int = 0
+    """Of weights and scenes."""
+
+    compile: bool = False
+    """Fuse the transformer blocks with torch.compile."""
+
+    start: Path | None = None
+    """Weights to start from, written by an earlier run."""
+
+
+class Trainer:
+    """Model, losses, optimisers and where the run stands."""
+
+    def __init__(self, config: TrainingConfig, shape: Fast3RConfig = SMALL) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = Fast3R(shape)
+        self.matchers = nn.ModuleList(
+            MatchingLoss(width) for width in (shape.encoder.width, shape.fusion.width)
+        )
+        if config.start is not None:
+            saved = torch.load(config.start, map_location="cpu", weights_only=True)
+            self.model.load_state_dict(saved["model"])
+            self.matchers.load_state_dict(saved["matchers"])
+        self.model.to(self.device)
+        self.matchers.to(self.device)
+        self.loss = PointmapLoss()
+        self.optimizers = self._optimizers()
+        self.step = 0
+        self.spent_s = 0.0
+        config.output.mkdir(parents=True, exist_ok=True)
+        self._resume()
+        if config.compile:
+            for block in [*self.model.encoder.blocks, *self.model.fusion.blocks]:
+                block.compile(dynamic=True)
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        blocks = [*self.model.encoder.blocks, *self.model.fusion.blocks]
+        matrices = [p for b in blocks for p in b.parameters() if p.ndim == 2]
+        chosen = {id(p) for p in matrices}
+        others = [
+            p
+            for p in [*self.model.parameters(), *self.matchers.parameters()]
+            if id(p) not in chosen
+        ]
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        muon = torch.optim.Muon(
+            matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+        )
+        fused = self.device.type == "cuda"
+        adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0, fused=fused)
+        return [muon, adam]
+
+    @property
+    def share(self) -> float:
+        """Share of the run's time that is spent."""
+        return self.spent_s / (60 * self.config.minutes)
+
+    @property
+    def stage(self) -> Stage:
+        """What is trained on now."""
+        return next((stage for stage in STAGES if self.share < stage.until), STAGES[-1])
+
+    def train(self) -> None:
+        """Train until the time is over, writing the log and checkpoints on the way."""
+        begun, before, saved = time.monotonic(), self.spent_s, time.monotonic()
+        log = (self.config.output / "log.jsonl").open("a")
+        window: list[Tensor] = []
+        views_seen, window_start = 0, time.monotonic()
+        stop_s = 60 * self.config.stop_after_minutes
+        while self.share < 1 and time.monotonic() - begun < stop_s:
+            sample = self.next_sample()
+            window.append(self.train_step(sample))
+            views_seen += sample.images.shape[0] * sample.images.shape[1]
+            self.step += 1
+            if self.step % 25 == 0:
+                record = self._record(window, views_seen / (time.monotonic() - window_start))
+                window, views_seen, window_start = [], 0, time.monotonic()
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+                print(json.dumps(record), flush=True)
+            if time.monotonic() - saved > 60:
+                self.save()
+                saved = time.monotonic()
+            self.spent_s = before + time.monotonic() - begun
+        self.save()
+
+    def next_sample(self) -> Sample:
+        """Return the scenes of this step, which depend on the seed and the step alone."""
+        stage = self.stage
+        dice = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
+        pick = torch.rand(3, generator=dice).tolist()
+        height, width = stage.shapes[int(pick[0] * len(stage.shapes))]
+        views = stage.views[int(pick[1] * len(stage.views))]
+        low, high = stage.difficulty
+        patches = height * width // self.model.patch**2
+        return generate(
+            ProceduralConfig(),
+            batch=max(1, self.config.tokens_per_step // (patches * views)),
+            views=views,
+            height=height,
+            width=width,
+            seed=self.config.seed * 1_000_003 + self.step,
+            device=self.device,
+            difficulty=low + (high - low) * pick[2],
+        )
+
+    def train_step(self, sample: Sample) -> Tensor:
+        """Take one step; return the figures of the log as one tensor, without waiting for it."""
+        self._set_rate()
+        half = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            tokens = self.model.tokens(sample.images, seed=self.step)
+            predictions = dict(self.model.predict(tokens))
+        terms = self.loss([predictions[v] for v in sorted(predictions)], sample)
+        matching, accuracy = self._matching(tokens, sample)
+        weight = self.config.matching_weight * (1 - 0.9 * self.share)
+        (terms.total + weight * matching).backward()
+        parameters = [*self.model.parameters(), *self.matchers.parameters()]
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        if norm.isfinite():
+            for optimizer in self.optimizers:
+                optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
+        return _figures(terms, matching, accuracy, norm)
+
+    def _matching(self, tokens: Tokens, sample: Sample) -> tuple[Tensor, Tensor]:
+        views = sample.images.shape[1]
+        pairs = [(v, (v + 1) % views) for v in range(views)]
+        pairs += [(v, 0) for v in range(2, views)]
+        matches = true_matches(sample, self.model.patch, pairs)
+        results = [
+            matcher(level.unflatten(1, (views, -1)), matches)
+            for matcher, level in zip(self.matchers, tokens.levels[:2], strict=True)
+        ]
+        return results[0][0] + results[1][0], torch.stack([accuracy for _, accuracy in results])
+
+    def _set_rate(self) -> None:
+        rise = min(1.0, self.share / self.config.warmup)
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.share)))
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * max(rise, 1e-3) * max(fall, 1e-3)
+
+    def _record(self, window: list[Tensor], views_per_s: float) -> dict[str, float]:
+        mean = torch.stack(window).mean(dim=0).tolist()
+        record = dict(zip(_FIGURES, mean, strict=True))
+        if self.step % 250 == 0:
+            record |= asdict(quick_score(self.model))
+        record |= {"step": self.step, "share": self.share, "views_per_s": views_per_s}
+        return {name: round(value, 4) for name, value in record.items()}
+
+    def save(self) -> None:
+        """Write a checkpoint that a later run can go on from."""
+        state = {
+            "model": self.model.state_dict(),
+            "matchers": self.matchers.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "spent_s": self.spent_s,
+        }
+        part = self.config.output / "last.pt.part"
+        torch.save(state, part)
+        part.replace(self.config.output / "last.pt")
+
+    def _resume(self) -> None:
+        path = self.config.output / "last.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.matchers.load_state_dict(state["matchers"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.spent_s = state["step"], state["spent_s"]
+
+
+_FIGURES = (
+    "loss",
+    "world_error",
+    "local_error",
+    "matching_loss",
+    "encoder_matches",
+    "fusion_matches",
+    "gradient_norm",
+)
+
+
+def _figures(terms: LossTerms, matching: Tensor, accuracy: Tensor, norm: Tensor) -> Tensor:
+    local = terms.world_error if terms.local_error is None else terms.local_error
+    values = [terms.total, terms.world_error, local, matching, *accuracy, norm]
+    return torch.stack([value.detach().float() for value in values])
