@@ -33,7 +33,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 
 types: $(VENV)/.lint $(VENV)/.test
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 imports: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/lint-imports

@@ -1,6 +1,6 @@
 """Draw contact sheets of procedural scenes, one scene per row.
 
-    python -m benchmarks.show_procedural --output sheet.png --scenes 8 --views 8 --seed 0
+python -m benchmarks.show_procedural --output sheet.png --scenes 8 --views 8 --seed 0
 """
 
 import argparse

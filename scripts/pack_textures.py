@@ -87,7 +87,7 @@ def paste_grid(images: list[Image.Image], columns: int) -> Image.Image:
 
 def main() -> None:
     """Write tiles.webp and panoramas.webp, and the list of what is in them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Pack textures for procedural scenes.")
     parser.add_argument("source", type=Path)
     source = parser.parse_args().source
 

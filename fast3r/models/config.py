@@ -4,6 +4,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
+def _check_heads(part: str, width: int, heads: int) -> None:
+    if width % (4 * heads):
+        raise ValueError(
+            f"{part} width must be a multiple of 4 times its heads, got {width} and {heads}"
+        )
+
+
 @dataclass(frozen=True)
 class EncoderConfig:
     """The ViT that sees each view alone."""
@@ -28,6 +35,9 @@ class EncoderConfig:
 
     absolute_position: bool = False
     """Add the patch's place in the image to its token (off in the published weights)."""
+
+    def __post_init__(self) -> None:
+        _check_heads("encoder", self.width, self.heads)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,11 @@ class FusionConfig:
 
     absolute_position: bool = False
     """Add the patch's place in the image to its token (off in the published weights)."""
+
+    def __post_init__(self) -> None:
+        _check_heads("fusion", self.width, self.heads)
+        if self.depth < 4:
+            raise ValueError(f"fusion depth must be at least 4, got {self.depth}")
 
 
 @dataclass(frozen=True)
@@ -94,8 +109,8 @@ class Fast3RConfig:
 
 
 SMALL = Fast3RConfig(
-    encoder=EncoderConfig(width=320, depth=4, heads=5, patch=8, absolute_position=True),
-    fusion=FusionConfig(width=320, depth=10, heads=5, alternate=True, absolute_position=True),
-    head=HeadConfig(features=64, last_features=32, level_widths=(48, 64, 96, 128)),
+    encoder=EncoderConfig(width=192, depth=4, heads=3, patch=8, absolute_position=True),
+    fusion=FusionConfig(width=192, depth=8, heads=3, alternate=True, absolute_position=True),
+    head=HeadConfig(features=32, last_features=16, level_widths=(32, 32, 48, 64)),
 )
 """The bundled model, small enough to train from scratch and to run on a laptop."""

@@ -40,9 +40,7 @@ class Refine(nn.Module):
         if level is not None:
             assert self.skip is not None
             path = path + self.skip(level)
-        path = F.interpolate(
-            self.path(path), scale_factor=2, mode="bilinear", align_corners=True
-        )
+        path = F.interpolate(self.path(path), scale_factor=2, mode="bilinear", align_corners=True)
         return self.out(path)
 
 
@@ -71,7 +69,7 @@ class DptHead(nn.Module):
         self.out1 = nn.Conv2d(features, config.last_features, 3, padding=1)
         self.out2 = nn.Conv2d(config.last_features, config.last_features, 3, padding=1)
         self.out3 = nn.Conv2d(config.last_features, 4, 1)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(
         self, levels: Sequence[Float[Tensor, "n patches _"]], grid: tuple[int, int]

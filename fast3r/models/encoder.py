@@ -26,7 +26,7 @@ class Encoder(nn.Module):
         self,
         images: Float[Tensor, "images 3 height width"],
         keep: Bool[Tensor, "images patches"] | None = None,
-    ) -> Float[Tensor, "images patches width"]:
+    ) -> Float[Tensor, "images patches channels"]:
         """Return the tokens of each image, row by row.
 
         Args:

@@ -135,8 +135,8 @@ class Fast3R(nn.Module):
         Views of one size follow each other, so the order is not that of the input when sizes mix.
         """
         views = views_of(images)
-        batch = views[0].shape[0]
-        if masks is not None and batch > 1:  # samples lose different patches
+        _check(views, masks, self.patch)
+        if masks is not None and views[0].shape[0] > 1:  # samples lose different patches
             yield from self._stream_samples(views, view_ids, seed, masks, chunks)
             return
         tokens = self.tokens(views, view_ids, seed, masks=masks, chunks=chunks)
@@ -208,7 +208,8 @@ class Fast3R(nn.Module):
         if ids is None:
             return draw_view_ids(batch, count, seed=seed)
         if tuple(ids.shape) != (batch, count):
-            raise ValueError(f"view_ids must be {batch}x{count}, got {'x'.join(map(str, ids.shape))}")
+            found = "x".join(map(str, ids.shape))
+            raise ValueError(f"view_ids must be {batch}x{count}, got {found}")
         return ids
 
     def _stream_samples(
@@ -228,7 +229,8 @@ class Fast3R(nn.Module):
         for view in samples[0]:
             world = _joined([sample[view].world for sample in samples])
             locals_ = [sample[view].local for sample in samples]
-            yield view, Prediction(world, _joined([m for m in locals_ if m is not None]))
+            present = [pointmap for pointmap in locals_ if pointmap is not None]
+            yield view, Prediction(world, _joined(present) if present else None)
 
 
 def views_of(images: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
@@ -262,9 +264,7 @@ def _sliced(pointmap: Pointmap, at: slice) -> Pointmap:
     return Pointmap(pointmap.points[at], pointmap.confidence[at])
 
 
-def _joined(pointmaps: list[Pointmap]) -> Pointmap | None:
-    if not pointmaps:
-        return None
+def _joined(pointmaps: list[Pointmap]) -> Pointmap:
     points = torch.cat([p.points for p in pointmaps])
     return Pointmap(points, torch.cat([p.confidence for p in pointmaps]))
 

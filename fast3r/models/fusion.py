@@ -42,8 +42,6 @@ class Fusion(nn.Module):
 
     def __init__(self, config: FusionConfig, encoder_width: int, *, rope_base: float) -> None:
         super().__init__()
-        if config.depth < 4:
-            raise ValueError(f"fusion depth must be at least 4, got {config.depth}")
         self.config = config
         self.rope_base = rope_base
         self.embed = nn.Linear(encoder_width, config.width)
@@ -114,18 +112,21 @@ class Fusion(nn.Module):
             return torch.cat([piece.flatten(1, 2) for piece in pieces], dim=1)
         return tokens
 
-    def _per_view(self, block: nn.Module, tokens: Tensor, layout: Layout, chunk: int | None) -> Tensor:
+    def _per_view(
+        self, block: nn.Module, tokens: Tensor, layout: Layout, chunk: int | None
+    ) -> Tensor:
         """Run a block in which a token sees only the tokens of its own view."""
         limit = None if chunk is None else max(1, chunk // layout.views[0].count)
         pieces = []
         for run in layout.runs(None if torch.is_grad_enabled() else limit):
-            alone = tokens[:, run.tokens].unflatten(1, (run.views, -1)).flatten(0, 1)
+            piece = tokens[:, run.tokens]
+            alone = piece.unflatten(1, (run.views, -1)).flatten(0, 1)
             done = block(alone, rotation=self._rotation(run, tokens))
             done = done.unflatten(0, (-1, run.views)).flatten(1, 2)
             if torch.is_grad_enabled():
                 pieces.append(done)
-            else:
-                tokens[:, run.tokens] = done
+            elif done.data_ptr() != piece.data_ptr():  # a single sample was changed in place
+                piece.copy_(done)
         return torch.cat(pieces, dim=1) if pieces else tokens
 
     def _rotation(self, run: Run, tokens: Tensor) -> Rotation:

@@ -43,7 +43,9 @@ class ViewTokens:
         full[..., self.kept, :] = tokens
         return full
 
-    def place(self, rotation: Rotation) -> Rotation:
+    def place(
+        self, rotation: Rotation
+    ) -> tuple[Float[Tensor, "kept 2 freqs"], Float[Tensor, "kept 2 freqs"]]:
         """Return the rotary positions of the tokens that take part."""
         cos, sin = rotation
         return (cos, sin) if self.kept is None else (cos[self.kept], sin[self.kept])
@@ -115,9 +117,7 @@ class Layout:
         return a.kept is None and b.kept is None and a.grid == b.grid
 
 
-def layout_of(
-    grids: list[tuple[int, int]], keep: list[Bool[Tensor, " patches"]] | None = None
-) -> Layout:
+def layout_of(grids: list[tuple[int, int]], keep: list[Bool[Tensor, " _"]] | None = None) -> Layout:
     """Return the layout of views with these patch grids and, if any, these kept patches.
 
     Raises:
@@ -142,7 +142,7 @@ def group_chunks(group: list[int], size: int | None) -> list[list[int]]:
 
 def gather_tokens(
     tokens: Float[Tensor, "batch tokens width"], layout: Layout, views: list[int]
-) -> Float[Tensor, "batch*views patches width"]:
+) -> Float[Tensor, "images patches width"]:
     """Return full grids of tokens of views of one size, sample by sample."""
     grids = [layout.views[v].restore(tokens[:, layout.tokens_of(v)]) for v in views]
     return torch.stack(grids, dim=1).flatten(0, 1)

@@ -5,6 +5,10 @@ dict, every key is renamed by exactly one rule, or the load is refused.
 """
 
 import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
 
 _BLOCK = [
     ("norm1", "norm1"),
@@ -78,3 +82,45 @@ def renamed(key: str, rules: list[tuple[str, str]], *, to_ours: bool) -> str | N
     if pattern not in table:
         return None
     return ".".join([table[pattern].replace("{i}", numbers[0] if numbers else ""), leaf])
+
+
+def names_for(
+    keys: Iterable[str], rules: list[tuple[str, str]]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the key that holds each of our parameters, and the keys that no rule covers.
+
+    Keys that no forward pass reads, and second names of a key that is there, are in neither.
+    """
+    found: dict[str, str] = {}
+    unknown: list[str] = []
+    for key in keys:
+        first = canonical(key)
+        if UNUSED.fullmatch(first):
+            continue
+        ours = renamed(first, rules, to_ours=True)
+        if ours is None:
+            unknown.append(key)
+        elif ours not in found or key == first:
+            found[ours] = key
+    return found, unknown
+
+
+def published_tensors(
+    tensors: Mapping[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors under their published names, and the second names of some of them.
+
+    What no forward pass reads is added as zeros, since the reference asks for it.
+    """
+    found: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        theirs = renamed(name, PUBLISHED, to_ours=False)
+        assert theirs is not None, name
+        found[theirs] = tensor
+        if match := re.fullmatch(r"(.*\.scratch\.)layer(\d)_rn\.weight", theirs):
+            aliases[f"{match[1]}layer_rn.{int(match[2]) - 1}.weight"] = theirs
+        if ".refinenet4.resConfUnit2." in theirs:
+            unread = theirs.replace("resConfUnit2", "resConfUnit1")
+            found[unread] = torch.zeros_like(tensor)
+    return found, aliases

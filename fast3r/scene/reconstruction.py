@@ -1,13 +1,24 @@
 """A reconstructed scene: what `reconstruct` returns and every writer and viewer takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from fast3r.geometry.cameras import Camera
-from fast3r.views.view import View
+from fast3r.geometry.cameras import Camera, intrinsics_through, pixel_grid, rays_through
+from fast3r.geometry.transforms import Similarity
+from fast3r.scene.point_cloud import (
+    PointCloud,
+    concatenate,
+    depth_slope,
+    random_points,
+    surest_per_voxel,
+    surest_pixels,
+)
+from fast3r.views.view import SkippedPhoto, View
 
 
 @dataclass(frozen=True)
@@ -22,21 +33,10 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class SkippedPhoto:
-    """A photo that was left out before the network saw it."""
-
-    name: str
-    """Path relative to the input folder."""
-
-    reason: str
-    """Why, in words for the user."""
-
-
-@dataclass(frozen=True)
 class Reconstruction:
     """Views, their cameras and their depth: points are derived, so all of it agrees.
 
-    The lists run parallel: entry `i` belongs to `views[i]`.
+    The lists run parallel: entry `i` belongs to `views[i]`. All tensors are on the CPU.
     """
 
     views: list[View]
@@ -45,10 +45,10 @@ class Reconstruction:
     cameras: list[Camera | None]
     """None where no pose was found."""
 
-    depth: list[Float[Tensor, "height width"]]
+    depth: list[Float[Tensor, "_height _width"]]
     """Distance along the camera's z axis at network size, in world units."""
 
-    confidence: list[Float[Tensor, "height width"]]
+    confidence: list[Float[Tensor, "_height _width"]]
     """At least 1 at network size."""
 
     failures: list[str | None]
@@ -59,3 +59,187 @@ class Reconstruction:
 
     scale: Scale
     """What one unit of the world is."""
+
+    def __post_init__(self) -> None:
+        parallel = (self.cameras, self.depth, self.confidence, self.failures)
+        assert all(len(entries) == len(self.views) for entries in parallel)
+        for view, depth, confidence in zip(self.views, self.depth, self.confidence, strict=True):
+            assert depth.shape == confidence.shape == (view.height, view.width)
+        for camera, failure in zip(self.cameras, self.failures, strict=True):
+            assert (camera is None) == (failure is not None)
+
+    @property
+    def registered(self) -> list[int]:
+        """Indices of the views that have a camera."""
+        return [i for i, camera in enumerate(self.cameras) if camera is not None]
+
+    def posed_views(self) -> list[tuple[int, View, Camera]]:
+        """Return every view that has a camera, with its index.
+
+        Raises:
+            ValueError: No view has one, so there is nothing to draw or to write.
+        """
+        triples = zip(range(len(self.views)), self.views, self.cameras, strict=True)
+        posed = [(i, view, camera) for i, view, camera in triples if camera is not None]
+        if not posed:
+            reasons = [f"; {v.name}: {f}" for v, f in zip(self.views, self.failures, strict=True)]
+            raise ValueError(
+                f"none of the {len(self.views)} views has a camera, so the scene has no points"
+                + "".join(reasons[:3])
+            )
+        return posed
+
+    def network_intrinsics(self, index: int) -> Float[Tensor, "3 3"]:
+        """Return the intrinsics of a registered view in pixels of its depth map."""
+        network_from_original = self.views[index].original_from_network.double().inverse()
+        camera = self._camera(index)
+        intrinsics = intrinsics_through(network_from_original, camera.intrinsics.double())
+        return intrinsics.to(camera.intrinsics.dtype)
+
+    def network_focal_px(self, index: int) -> float:
+        """Return the mean focal length of a registered view in pixels of its depth map."""
+        # The root of the determinant is that mean however the map turns the pixels.
+        return self.network_intrinsics(index)[:2, :2].det().abs().sqrt().item()
+
+    def valid(self, index: int) -> Bool[Tensor, "height width"]:
+        """Return where the view saw the scene: inside its mask, with a finite positive depth."""
+        depth, mask = self.depth[index], self.views[index].mask
+        seen = depth.isfinite() & (depth > 0) & self.confidence[index].isfinite()
+        return seen if mask is None else seen & mask
+
+    def colors(self, index: int) -> UInt8[Tensor, "height width 3"]:
+        """Return the colour of each world point of the view: the photo at network size."""
+        return self.views[index].pixels
+
+    def world_points(self, index: int) -> Float[Tensor, "height width 3"]:
+        """Return where in the world each pixel of a registered view lies.
+
+        Pixels without depth give points that mean nothing; `valid` tells which.
+        """
+        every = torch.ones_like(self.depth[index], dtype=torch.bool)
+        points, _ = self._lift(index, every)
+        return points.reshape(*every.shape, 3).to(self.depth[index].dtype)
+
+    def point_cloud(
+        self,
+        *,
+        min_confidence: float | None = None,
+        min_conf_percentile: float = 30.0,
+        max_slant_deg: float = 85.0,
+        voxel: float | None = None,
+        max_points: int | None = None,
+        seed: int = 0,
+    ) -> PointCloud:
+        """Return the points of all registered views that can be trusted.
+
+        Args:
+            min_confidence: Least confidence of a point, the same for all views.
+            min_conf_percentile: The share of each view's pixels, in percent, that is left out
+                for low confidence. The default keeps the surest 70 %, since confidences of
+                different photos are hard to compare and skies and reflections rank lowest.
+            max_slant_deg: Leaves out surfaces turned further away from the camera than this,
+                and with them the flying points that hang between an object and what is behind
+                it: a jump of depth looks like a surface seen edge-on. 90 keeps all.
+            voxel: Side, in world units, of cubes of which only the surest point is kept.
+            max_points: At most so many, drawn at random.
+            seed: Makes the draw repeatable.
+
+        Raises:
+            ValueError: No view has a camera, or an option is out of range.
+        """
+        if not 0 < max_slant_deg <= 90:
+            raise ValueError(f"max_slant_deg must lie in (0, 90], got {max_slant_deg}")
+        clouds = []
+        for i, _, _ in self.posed_views():
+            keep = surest_pixels(self.confidence[i], self.valid(i), min_conf_percentile)
+            if max_slant_deg < 90:
+                keep &= self._slant_deg(i) <= max_slant_deg
+            if min_confidence is not None:
+                keep &= self.confidence[i] >= min_confidence
+            clouds.append(self._view_cloud(i, keep))
+        cloud = concatenate(clouds)
+        cloud = cloud if voxel is None else surest_per_voxel(cloud, voxel)
+        return cloud if max_points is None else random_points(cloud, max_points, seed=seed)
+
+    def transformed(
+        self, target_from_world: Similarity, *, scale: Scale | None = None
+    ) -> "Reconstruction":
+        """Return the same scene in another world frame.
+
+        Args:
+            target_from_world: Where each point of the world goes.
+            scale: What one unit of the new world is. Without it a map that does not resize
+                keeps what is known, and one that does makes the scale arbitrary.
+        """
+        factor = float(target_from_world.scale)
+        if scale is None:
+            scale = self.scale if factor == 1 else Scale("arbitrary", "a similarity transform")
+        cameras = [None if c is None else _moved(c, target_from_world) for c in self.cameras]
+        depth = [depth * factor for depth in self.depth]
+        return replace(self, cameras=cameras, depth=depth, scale=scale)
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole scene as one `.npz`; `Reconstruction.load` gives it back bit by bit."""
+        # The archive names this class, so it can only be imported once this module is complete.
+        from fast3r.scene.archive import write_archive
+        from fast3r.scene.staging import staging
+
+        path = Path(path)
+        with staging(path.parent) as stage:
+            write_archive(self, stage / path.name)
+
+    @staticmethod
+    def load(path: str | Path) -> "Reconstruction":
+        """Return the scene that `save` wrote.
+
+        Raises:
+            ValueError: The file is damaged, no fast3r scene, or from a newer version.
+            OSError: The file cannot be read.
+        """
+        from fast3r.scene.archive import read_archive
+
+        return read_archive(Path(path))
+
+    def _camera(self, index: int) -> Camera:
+        camera = self.cameras[index]
+        if camera is None:
+            name, reason = self.views[index].name, self.failures[index]
+            raise ValueError(f"{name} has no camera ({reason}); see Reconstruction.registered")
+        return camera
+
+    def _lift(
+        self, index: int, keep: Bool[Tensor, "height width"]
+    ) -> tuple[Float[Tensor, "points 3"], Float[Tensor, "points 2"]]:
+        """Return world points and original pixels of the kept pixels, in float64.
+
+        The rays are those of the original photo, so that each point projects onto its pixel.
+        """
+        view, camera = self.views[index], self._camera(index)
+        affine = view.original_from_network.double()
+        network = pixel_grid(view.height, view.width)[keep].double()
+        original = network @ affine[:2, :2].mT + affine[:2, 2]
+        depth = self.depth[index][keep].double()
+        points = rays_through(original, camera.intrinsics.double()) * depth[:, None]
+        pose = camera.world_from_camera.double()
+        return points @ pose[:3, :3].mT + pose[:3, 3], original
+
+    def _slant_deg(self, index: int) -> Float[Tensor, "height width"]:
+        return depth_slope(self.depth[index], self.network_focal_px(index)).atan().rad2deg()
+
+    def _view_cloud(self, index: int, keep: Bool[Tensor, "height width"]) -> PointCloud:
+        points, original = self._lift(index, keep)
+        return PointCloud(
+            points=points.float(),
+            colors=self.colors(index)[keep],
+            confidence=self.confidence[index][keep].float(),
+            view_index=torch.full((len(points),), index),
+            pixel=original.float(),
+        )
+
+
+def _moved(camera: Camera, target_from_world: Similarity) -> Camera:
+    pose = camera.world_from_camera.to(target_from_world.rotation)
+    moved = pose.clone()
+    moved[:3, :3] = target_from_world.rotation @ pose[:3, :3]
+    moved[:3, 3] = target_from_world(pose[None, :3, 3])[0]
+    return replace(camera, world_from_camera=moved.to(camera.world_from_camera))

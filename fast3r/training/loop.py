@@ -11,18 +11,26 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from fast3r.data.procedural.generate import ProceduralConfig, generate
 from fast3r.data.sample import Sample
 from fast3r.evaluation.procedural import quick_score
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.fast3r import Fast3R, Tokens
-from fast3r.training.losses import LossTerms, MatchingLoss, PointmapLoss, true_matches
+from fast3r.training.losses import (
+    LossTerms,
+    Matches,
+    MatchingLoss,
+    PointmapLoss,
+    attention_entropy,
+    true_matches,
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,9 @@ class Stage:
 
 
 STAGES = (
-    Stage(0.15, ((64, 64), (56, 72), (72, 56)), (2, 3), (0.0, 0.3)),
-    Stage(0.45, ((96, 128), (112, 112), (128, 96), (80, 128)), (2, 3, 4), (0.0, 0.7)),
-    Stage(0.80, ((96, 128), (112, 112), (128, 96), (80, 128)), (2, 4, 6, 8), (0.0, 1.0)),
-    Stage(1.00, ((168, 224), (224, 168), (128, 224), (192, 192)), (2, 4, 6, 10), (0.0, 1.0)),
+    Stage(0.20, ((48, 64), (64, 48), (56, 56)), (2, 3), (0.0, 0.4)),
+    Stage(0.72, ((72, 96), (96, 72), (80, 80), (64, 96)), (2, 3, 4), (0.0, 0.8)),
+    Stage(1.00, ((96, 128), (128, 96), (112, 112), (80, 128)), (2, 3, 4, 6), (0.0, 1.0)),
 )
 """From few close views of small images to many distant views at the size of use."""
 
@@ -82,11 +89,57 @@ class TrainingConfig:
     seed: int = 0
     """Of weights and scenes."""
 
+    workers: int = 0
+    """Processes that render; 0 renders in this one, on the device that trains."""
+
     compile: bool = False
-    """Fuse the transformer blocks with torch.compile."""
+    """Fuse the transformer blocks and the renderer with torch.compile."""
 
     start: Path | None = None
     """Weights to start from, written by an earlier run."""
+
+
+class SceneStream(IterableDataset):
+    """Endless batches of procedural scenes, each given by the seed and its step alone."""
+
+    def __init__(
+        self, config: TrainingConfig, device: torch.device, first_step: int, begun: float
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.device = device if config.workers == 0 else torch.device("cpu")
+        self.first_step = first_step
+        self.begun = begun
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples of this worker's steps; the stage follows the clock."""
+        worker = torch.utils.data.get_worker_info()
+        step = self.first_step + (worker.id if worker else 0)
+        while True:
+            share = (time.monotonic() - self.begun) / (60 * self.config.minutes)
+            yield self.sample(step, share)
+            step += worker.num_workers if worker else 1
+
+    def sample(self, step: int, share: float) -> Sample:
+        """Return the scenes of one step at a share of the time."""
+        stage = next((stage for stage in STAGES if share < stage.until), STAGES[-1])
+        seed = self.config.seed * 10_000_019 + step
+        dice = torch.Generator().manual_seed(seed)
+        pick = torch.rand(3, generator=dice).tolist()
+        height, width = stage.shapes[int(pick[0] * len(stage.shapes))]
+        views = stage.views[int(pick[1] * len(stage.views))]
+        low, high = stage.difficulty
+        patches = height * width // SMALL.encoder.patch**2
+        return generate(
+            ProceduralConfig(compiled=self.config.compile),
+            batch=max(1, self.config.tokens_per_step // (patches * views)),
+            views=views,
+            height=height,
+            width=width,
+            seed=seed,
+            device=str(self.device),
+            difficulty=low + (high - low) * pick[2],
+        )
 
 
 class Trainer:
@@ -112,9 +165,16 @@ class Trainer:
         self.spent_s = 0.0
         config.output.mkdir(parents=True, exist_ok=True)
         self._resume()
-        if config.compile:
+        self._watch_attention()
+        if config.compile and self.device.type == "cuda":
             for block in [*self.model.encoder.blocks, *self.model.fusion.blocks]:
                 block.compile(dynamic=True)
+
+    def _watch_attention(self) -> None:
+        """Keep the queries and keys of the first two all-view blocks, to supervise them."""
+        self.watched: list[Tensor] = []
+        for block in list(self.model.fusion.blocks)[:4:2]:
+            block.qkv.register_forward_hook(lambda _m, _i, made: self.watched.append(made))
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         blocks = [*self.model.encoder.blocks, *self.model.fusion.blocks]
@@ -138,20 +198,17 @@ class Trainer:
         """Share of the run's time that is spent."""
         return self.spent_s / (60 * self.config.minutes)
 
-    @property
-    def stage(self) -> Stage:
-        """What is trained on now."""
-        return next((stage for stage in STAGES if self.share < stage.until), STAGES[-1])
-
     def train(self) -> None:
         """Train until the time is over, writing the log and checkpoints on the way."""
         begun, before, saved = time.monotonic(), self.spent_s, time.monotonic()
+        scenes = SceneStream(self.config, self.device, self.step, begun - before)
+        samples = iter(DataLoader(scenes, batch_size=None, num_workers=self.config.workers))
         log = (self.config.output / "log.jsonl").open("a")
         window: list[Tensor] = []
         views_seen, window_start = 0, time.monotonic()
         stop_s = 60 * self.config.stop_after_minutes
         while self.share < 1 and time.monotonic() - begun < stop_s:
-            sample = self.next_sample()
+            sample = next(samples)
             window.append(self.train_step(sample))
             views_seen += sample.images.shape[0] * sample.images.shape[1]
             self.step += 1
@@ -167,35 +224,16 @@ class Trainer:
             self.spent_s = before + time.monotonic() - begun
         self.save()
 
-    def next_sample(self) -> Sample:
-        """Return the scenes of this step, which depend on the seed and the step alone."""
-        stage = self.stage
-        dice = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        pick = torch.rand(3, generator=dice).tolist()
-        height, width = stage.shapes[int(pick[0] * len(stage.shapes))]
-        views = stage.views[int(pick[1] * len(stage.views))]
-        low, high = stage.difficulty
-        patches = height * width // self.model.patch**2
-        return generate(
-            ProceduralConfig(),
-            batch=max(1, self.config.tokens_per_step // (patches * views)),
-            views=views,
-            height=height,
-            width=width,
-            seed=self.config.seed * 1_000_003 + self.step,
-            device=self.device,
-            difficulty=low + (high - low) * pick[2],
-        )
-
     def train_step(self, sample: Sample) -> Tensor:
         """Take one step; return the figures of the log as one tensor, without waiting for it."""
         self._set_rate()
-        half = self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        self.watched.clear()  # scoring runs the network too
+        matches = self._matches(sample)  # geometry is not for half precision
+        with torch.autocast(self.device.type, torch.bfloat16):
             tokens = self.model.tokens(sample.images, seed=self.step)
             predictions = dict(self.model.predict(tokens))
+            matching, accuracy = self._matching(tokens, matches)
         terms = self.loss([predictions[v] for v in sorted(predictions)], sample)
-        matching, accuracy = self._matching(tokens, sample)
         weight = self.config.matching_weight * (1 - 0.9 * self.share)
         (terms.total + weight * matching).backward()
         parameters = [*self.model.parameters(), *self.matchers.parameters()]
@@ -207,16 +245,22 @@ class Trainer:
             parameter.grad = None
         return _figures(terms, matching, accuracy, norm)
 
-    def _matching(self, tokens: Tokens, sample: Sample) -> tuple[Tensor, Tensor]:
+    def _matches(self, sample: Sample) -> Matches:
         views = sample.images.shape[1]
         pairs = [(v, (v + 1) % views) for v in range(views)]
         pairs += [(v, 0) for v in range(2, views)]
-        matches = true_matches(sample, self.model.patch, pairs)
+        return true_matches(sample, self.model.patch, pairs)
+
+    def _matching(self, tokens: Tokens, matches: Matches) -> tuple[Tensor, Tensor]:
+        views = len(tokens.layout.views)
         results = [
             matcher(level.unflatten(1, (views, -1)), matches)
             for matcher, level in zip(self.matchers, tokens.levels[:2], strict=True)
         ]
-        return results[0][0] + results[1][0], torch.stack([accuracy for _, accuracy in results])
+        heads = self.model.config.fusion.heads
+        losses = [attention_entropy(qkv, heads, matches, views) for qkv in self.watched]
+        losses += [loss for loss, _ in results]
+        return torch.stack(losses).sum(), torch.stack([accuracy for _, accuracy in results])
 
     def _set_rate(self) -> None:
         rise = min(1.0, self.share / self.config.warmup)

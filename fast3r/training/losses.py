@@ -146,6 +146,41 @@ def true_matches(sample: Sample, patch: int, pairs: list[tuple[int, int]]) -> Ma
     return Matches(torch.where(ok, patch_index, -1), pairs)
 
 
+def matching_entropy(
+    logits: Float[Tensor, "batch pairs patches patches"], matches: Matches
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the cross-entropy of the true matches, and the share of best guesses that are true."""
+    known = matches.target >= 0
+    count = known.sum().clamp(min=1)
+    loss = F.cross_entropy(
+        logits.float().flatten(0, 2),
+        matches.target.flatten(),
+        ignore_index=-1,
+        reduction="sum",
+    )
+    right = (logits.argmax(dim=-1) == matches.target) & known
+    return loss / count, right.sum() / count
+
+
+def attention_entropy(
+    qkv: Float[Tensor, "batch tokens width3"], heads: int, matches: Matches, views: int
+) -> Float[Tensor, ""]:
+    """Return how far the first head of an all-view block is from looking at the true matches.
+
+    Args:
+        qkv: Queries, keys and values of all tokens, as the block's projection gives them.
+        heads: Number of heads in them.
+        matches: Where the first head should look in the second view of each pair.
+        views: Number of views that the tokens come from.
+    """
+    parts = qkv.unflatten(-1, (3, heads, -1))[:, :, :2, 0].unflatten(1, (views, -1))
+    queries, keys = parts.unbind(dim=3)
+    first = queries[:, [a for a, _ in matches.pairs]]
+    second = keys[:, [b for _, b in matches.pairs]]
+    logits = first @ second.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    return matching_entropy(logits, matches)[0]
+
+
 class MatchingLoss(nn.Module):
     """Contrast between tokens that see the same point and those that do not (InfoNCE)."""
 
@@ -162,12 +197,4 @@ class MatchingLoss(nn.Module):
         first = descriptors[:, [a for a, _ in matches.pairs]]
         second = descriptors[:, [b for _, b in matches.pairs]]
         logits = (first @ second.transpose(-1, -2)).float() / self.log_temperature.exp()
-        known = matches.target >= 0
-        loss = F.cross_entropy(
-            logits.flatten(0, 2), matches.target.flatten(), ignore_index=-1, reduction="sum"
-        )
-        right = (logits.argmax(dim=-1) == matches.target) & known
-        count = known.sum().clamp(min=1)
-        return loss / count, right.sum() / count
-
-
+        return matching_entropy(logits, matches)

@@ -9,6 +9,17 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class SkippedPhoto:
+    """A photo that was left out before the network saw it."""
+
+    name: str
+    """Path relative to the input folder."""
+
+    reason: str
+    """Why, in words for the user."""
+
+
+@dataclass(frozen=True, eq=False)
 class View:
     """One photo or video frame at network size."""
 
@@ -34,7 +45,10 @@ class View:
     """File that the view was read from."""
 
     camera_key: str | None = None
-    """EXIF make, model, lens and zoom; views of equal key and size share intrinsics."""
+    """EXIF make, model, lens and zoom, or the video.
+
+    Views of equal key and size share intrinsics.
+    """
 
     exif_focal_px: float | None = None
     """Focal length told by EXIF, in pixels of the original photo."""
@@ -43,7 +57,7 @@ class View:
     """Seconds: since the epoch for photos, since the start for video frames."""
 
     gps: tuple[float, float, float] | None = None
-    """Latitude and longitude in degrees, altitude in metres."""
+    """Latitude and longitude in degrees, altitude in metres (NaN where not told)."""
 
     @property
     def height(self) -> int:

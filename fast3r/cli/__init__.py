@@ -1,0 +1,85 @@
+"""The command line: one file a command, and here what they have in common.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from fast3r import __version__
+
+if TYPE_CHECKING:
+    from fast3r.cli.options import Command
+
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+_ABOUT = """3D from many photos in one forward pass, for example:
+  fast3r reconstruct photos/ --output out
+'fast3r COMMAND --help' tells more of a command, 'fast3r --version' which version this is."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 2 bad input or options.
+
+    Args:
+        argv: The command line without the program's name; by default that of this process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        print(f"fast3r {__version__}")
+        return 0
+    try:
+        name, options = _parsed(arguments)
+        return _run(name, options)
+    except KeyboardInterrupt:
+        print("fast3r: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _parsed(arguments: list[str]) -> "tuple[str, Command]":
+    """Return the command's name and options; leave with help or with a message about a fault."""
+    import tyro
+
+    from fast3r.cli.options import COMMANDS
+
+    if arguments and arguments[0] in COMMANDS:
+        name, rest = arguments[0], arguments[1:]
+        kind = COMMANDS[name]
+        return name, tyro.cli(
+            kind, prog=f"fast3r {name}", description=inspect.getdoc(kind), args=rest
+        )
+    # Only for its help and its messages; the list of commands shows the first line of each.
+    every: Any = Union[  # noqa: UP007
+        tuple(
+            Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
+            for name, kind in COMMANDS.items()
+        )
+    ]
+    return "", tyro.cli(every, prog="fast3r", description=_ABOUT, args=arguments)
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
+
+
+def _run(name: str, options: "Command") -> int:
+    try:
+        return import_module(f"fast3r.cli.{name}").run(options)
+    except ModuleNotFoundError:
+        raise  # A fault of ours: a missing extra is a plain ImportError that says what to install.
+    except (ValueError, OSError, MemoryError, ImportError) as error:
+        if options.talk.verbose:
+            traceback.print_exc()
+        print(f"fast3r: {_message(error)}", file=sys.stderr)
+        return _BAD_INPUT
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,30 @@
+"""`fast3r export`: a saved scene in, other formats out."""
+
+from fast3r.cli.options import Export
+from fast3r.cli.output import check_writable, requested_formats, write_each
+from fast3r.cli.screen import Screen
+from fast3r.export.formats import load
+from fast3r.scene.stages import StageRecorder
+
+
+def run(options: Export) -> int:
+    """Load the scene, write it, and print the output folder.
+
+    Raises:
+        ValueError: An option is wrong, or the scene is damaged or has no cameras.
+        OSError: The scene cannot be read.
+        ImportError: An extra is missing.
+    """
+    formats = requested_formats(options.format)
+    if not formats:
+        raise ValueError("no format was named: give at least one --format, such as --format colmap")
+    path = options.scene / "scene.npz" if options.scene.is_dir() else options.scene
+    with Screen(options.talk) as screen:
+        recorder = StageRecorder(watcher=screen)
+        with recorder.stage("load scene"):
+            scene = load(path)
+        check_writable(options.output)
+        percentile = options.min_conf_percentile
+        write_each(scene, options.output, formats, recorder, min_conf_percentile=percentile)
+    print(options.output)
+    return 0

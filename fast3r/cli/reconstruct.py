@@ -1,0 +1,115 @@
+"""`fast3r reconstruct`: photos or a video in, cameras and points out."""
+
+from dataclasses import asdict
+
+import torch
+
+from fast3r.cli.options import Reconstruct
+from fast3r.cli.output import check_writable, requested_formats, write_each
+from fast3r.cli.screen import Screen
+from fast3r.models.checkpoints import load_model, model_hash
+from fast3r.models.fast3r import Fast3R
+from fast3r.scene.machine import choose_device, choose_precision, hardware_name
+from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.report import RunReport, write_report
+from fast3r.scene.run import recommended_size, reconstruct
+from fast3r.scene.stages import StageRecorder
+from fast3r.views.load import load_views
+from fast3r.views.sources import find_sources
+from fast3r.views.views import Views
+
+_SHOWN = 5
+"""Photos left out that are named on the screen; the report names all."""
+
+
+def run(options: Reconstruct) -> int:
+    """Reconstruct, write, and print the output folder.
+
+    Raises:
+        ValueError: An option is wrong, there is nothing to read, or no photo found its place.
+        OSError: Something cannot be read.
+        MemoryError: There are more photos than the device has room for.
+        ImportError: An extra is missing.
+    """
+    formats = requested_formats(("cameras", "ply", *options.format))
+    _check(options)
+    device = choose_device(options.device)
+    with Screen(options.talk) as screen:
+        recorder = StageRecorder(device, watcher=screen)
+        model, views = _load(options, device, recorder)
+        report = _report(options, model, recorder)
+        screen.say(f"{len(views)} views on {report.device} in {report.precision}")
+        scene = reconstruct(
+            views,
+            model,
+            seed=options.seed,
+            precision=options.precision,
+            share_focal=options.share_focal,
+            recorder=recorder,
+        )
+        _tell_left_out(scene, screen)
+        percentile = options.min_conf_percentile
+        # Without any camera there are no points, and cameras.json is all that can be written.
+        formats = formats if scene.registered else ["cameras"]
+        write_each(scene, options.output, formats, recorder, min_conf_percentile=percentile)
+        write_report(report, scene, options.output / "report.json")
+    scene.posed_views()
+    print(options.output)
+    return 0
+
+
+def _check(options: Reconstruct) -> None:
+    """Refuse what can be refused before anything heavy is loaded."""
+    if not options.photos:
+        raise ValueError("no photos were named: give a folder, image files, or a video")
+    if options.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {options.seed}")
+    if not 0 <= options.min_conf_percentile <= 100:
+        raise ValueError(
+            f"--min-conf-percentile must lie in [0, 100], got {options.min_conf_percentile}"
+        )
+    find_sources(options.photos)
+    check_writable(options.output)
+
+
+def _load(
+    options: Reconstruct, device: torch.device, recorder: StageRecorder
+) -> tuple[Fast3R, Views]:
+    with recorder.stage("load model"):
+        model = load_model(options.model, device=str(device))
+    with recorder.stage("load photos") as tell:
+        views = load_views(
+            options.photos,
+            size=recommended_size(model.config) if options.size is None else options.size,
+            patch=model.patch,
+            masks=options.masks,
+            fps=options.fps,
+            num_frames=options.num_frames,
+            progress=tell,
+        )
+    return model, views
+
+
+def _report(options: Reconstruct, model: Fast3R, recorder: StageRecorder) -> RunReport:
+    return RunReport(
+        model=options.model,
+        model_hash=model_hash(model),
+        device=f"{model.device} ({hardware_name(model.device)})",
+        precision=choose_precision(options.precision, model.device),
+        seed=options.seed,
+        options=asdict(options),
+        stages=recorder.costs,
+    )
+
+
+def _tell_left_out(scene: Reconstruction, screen: Screen) -> None:
+    lost = [f"{photo.name} was not used: {photo.reason}" for photo in scene.skipped]
+    lost += [
+        f"{view.name} found no place: {reason}"
+        for view, reason in zip(scene.views, scene.failures, strict=True)
+        if reason is not None
+    ]
+    for line in lost[:_SHOWN]:
+        screen.say(line)
+    if len(lost) > _SHOWN:
+        screen.say(f"and {len(lost) - _SHOWN} more photos, see report.json")

@@ -1,0 +1,57 @@
+"""What a person sees while a command runs: progress and warnings, on stderr."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+
+from fast3r.cli.options import Talk
+from fast3r.scene.stages import StageCost
+
+
+class Screen:
+    """Progress bars where stderr is a terminal, one line a stage elsewhere."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._console = Console(stderr=True, quiet=talk.quiet, highlight=False)
+        self._bars = Progress(
+            "{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Screen":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def started(self, stage: str) -> None:
+        """Show that a stage begins."""
+        self._tasks[stage] = self._bars.add_task(stage, total=None)
+
+    def advanced(self, stage: str, done: int, steps: int) -> None:
+        """Show how far a stage is."""
+        self._bars.update(self._tasks[stage], completed=done, total=steps)
+
+    def ended(self, cost: StageCost) -> None:
+        """Show that a stage is over."""
+        task = self._tasks[cost.name]
+        steps = self._bars.tasks[task].total or 1
+        self._bars.update(task, completed=steps, total=steps)
+        if not self._console.is_terminal:
+            self.say(f"{cost.name}: {cost.seconds:.1f} s")
+
+    def say(self, text: str) -> None:
+        """Say something that the user should know."""
+        self._console.print(text, markup=False, soft_wrap=True)

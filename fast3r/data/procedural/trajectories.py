@@ -1,0 +1,174 @@
+"""Where the photographer stands: arcs around the target, roaming, a video, a walk.
+
+Several candidates are drawn for every view; `generate` keeps the first that sees the scene well.
+Camera frames follow OpenCV: x right, y down, z forward.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fast3r.data.procedural.config import ProceduralConfig
+from fast3r.data.procedural.dice import Dice
+from fast3r.data.procedural.layout import Layout
+from fast3r.data.procedural.primitives import ground_height
+from fast3r.data.procedural.scene import ROOM, Scene
+
+ARC, ROAM, VIDEO, WALK = 0, 1, 2, 3
+# How often each trajectory is used, by kind of scene: indoor, outdoor, tabletop.
+_HABITS = ((2, 5, 2, 1.5), (4, 3, 2.5, 1.5), (7, 2, 1, 0))
+# Metres from the target, by kind of scene.
+_DISTANCES = ((1.2, 3.5), (4.0, 14.0), (0.45, 1.3))
+# Degrees above the horizon, by kind of scene.
+_ELEVATIONS = ((0.0, 35.0), (2.0, 40.0), (10.0, 65.0))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Cameras to choose from."""
+
+    world_from_camera: Float[Tensor, "batch views candidates 4 4"]
+    """Rigid poses."""
+
+    intrinsics: Float[Tensor, "batch views 3 3"]
+    """Pixels from camera-frame rays; pixel centres at +0.5."""
+
+
+def draw_candidates(
+    dice: Dice,
+    config: ProceduralConfig,
+    scene: Scene,
+    layout: Layout,
+    *,
+    views: int,
+    height: int,
+    width: int,
+    difficulty: float,
+) -> Candidates:
+    """Return cameras in random order, the first candidates nearest to the plan.
+
+    At `difficulty` 0 all views are within about 10 degrees of each other, at 1 within 120.
+    """
+    batch = len(layout.kind)
+    shape = (batch, views, config.candidates)
+    position = _positions(dice, layout, shape, difficulty)
+    position = _keep_inside(position, scene)
+    spread = layout.target_spread[:, None, None, None] * (0.3 + 0.7 * difficulty)
+    aim = layout.target[:, None, None] + spread * (
+        0.7 * dice.normal(batch, views, 1, 3) + 0.4 * dice.normal(*shape, 3)
+    ) * torch.tensor([1, 1, 0.5])
+    steady = dice.chance(0.7, batch, 1, 1)
+    roll = dice.normal(*shape) * torch.deg2rad(torch.where(steady, 2.5, 7.0))
+    poses = look_at(position, aim, roll.clamp(-0.35, 0.35))
+    intrinsics = _intrinsics(dice, config, batch, views, height, width)
+    return Candidates(poses, intrinsics)
+
+
+def look_at(
+    position: Float[Tensor, "... 3"], aim: Float[Tensor, "... 3"], roll: Float[Tensor, "..."]
+) -> Float[Tensor, "... 4 4"]:
+    """Return world_from_camera of cameras that look at a point, turned by `roll` radians."""
+    forward = normalize(aim - position, dim=-1)
+    up = torch.zeros_like(forward)
+    up[..., 2] = 1
+    right = normalize(torch.linalg.cross(forward, up), dim=-1)
+    down = torch.linalg.cross(forward, right)
+    cos, sin = roll.cos()[..., None], roll.sin()[..., None]
+    axes = torch.stack([cos * right + sin * down, cos * down - sin * right, forward], -1)
+    pose = torch.zeros(*position.shape[:-1], 4, 4)
+    pose[..., :3, :3], pose[..., :3, 3], pose[..., 3, 3] = axes, position, 1
+    return pose
+
+
+def _positions(
+    dice: Dice, layout: Layout, shape: tuple[int, int, int], difficulty: float
+) -> Float[Tensor, "batch views candidates 3"]:
+    batch = shape[0]
+    habits = torch.tensor(_HABITS)[layout.kind].cumsum(-1)
+    plan = (dice.uniform(0, 1, batch, 1) * habits[:, -1:] >= habits).sum(-1).clamp(max=WALK)
+    # Even at difficulty 1 some scenes have short baselines, as albums do.
+    strength = difficulty * dice.uniform(0.35, 1, batch, 1, 1)
+    low, high = torch.tensor(_DISTANCES)[layout.kind].unbind(-1)
+    distance = (low * (high / low) ** dice.uniform(0, 1, batch))[:, None, None]
+    azimuth = dice.uniform(0, 2 * torch.pi, batch, 1, 1)
+    bottom, top = torch.tensor(_ELEVATIONS)[layout.kind].unbind(-1)
+    elevation = torch.deg2rad(bottom + (top - bottom) * dice.uniform(0, 1, batch))[:, None, None]
+    progress = dice.shuffled(batch, shape[1])[..., None] / max(shape[1] - 1, 1) - 0.5
+    retry = torch.linspace(0, 1, shape[2])
+
+    arc = _arc(dice, layout, shape, (azimuth, elevation, distance), strength, progress, retry)
+    start = _spherical(azimuth, elevation, distance)
+    reach = distance[..., None] * (0.15 + 1.0 * strength[..., None])
+    roam = start + reach * 0.55 * dice.normal(*shape, 3) * torch.tensor([1, 1, 0.35])
+    heading = dice.direction(batch, 1, 1) * torch.tensor([1, 1, 0.25])
+    video = start + reach * 1.3 * heading * progress[..., None]
+    steps = dice.normal(batch, shape[1], 1, 3) * torch.tensor([1, 1, 0.3])
+    order = (progress[..., 0] + 0.5).mul(max(shape[1] - 1, 1)).round().long()
+    path = steps.cumsum(1).gather(1, order[..., None, None].expand(batch, shape[1], 1, 3))
+    walk = start + reach * 0.35 * (path - path.mean(1, keepdim=True))
+    shaken = 0.4 * reach * retry[:, None] * dice.normal(*shape, 3)
+    plans = torch.stack([arc, roam, video + shaken, walk + shaken])
+    # The last candidates of all plans are arcs, from other sides: some place is always free.
+    plan = torch.where(retry > 0.5, ARC, plan[:, None, None]).expand(shape)
+    picked = plan[None, ..., None].expand(1, *shape, 3)
+    return layout.target[:, None, None] + plans.gather(0, picked)[0]
+
+
+def _arc(
+    dice: Dice,
+    layout: Layout,
+    shape: tuple[int, int, int],
+    middle: tuple[Tensor, Tensor, Tensor],
+    strength: Tensor,
+    progress: Tensor,
+    retry: Tensor,
+) -> Tensor:
+    """Return places on an arc around the target, whose retries go up and closer to its middle."""
+    azimuth, elevation, distance = middle
+    sweep = torch.deg2rad(10 + 120 * strength) * (1 - 0.8 * retry)
+    jitter = 0.3 * dice.uniform(-1, 1, *shape)
+    turn = 1.2 * (retry - 0.5).clamp(min=0) * dice.normal(shape[0], 1, shape[2])
+    azimuth = azimuth + turn + sweep * (progress + jitter)
+    lift = torch.deg2rad(3 + 12 * strength) * dice.normal(*shape)
+    lift = lift + 0.5 * retry
+    distance = distance * ((0.12 * (0.3 + strength) + 0.2 * retry) * dice.normal(*shape)).exp()
+    return _spherical(azimuth, (elevation + lift).clamp(-0.1, 1.25), distance)
+
+
+def _spherical(azimuth: Tensor, elevation: Tensor, distance: Tensor) -> Tensor:
+    flat = elevation.cos()
+    unit = torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), elevation.sin()], -1)
+    return distance[..., None] * unit
+
+
+def _keep_inside(position: Tensor, scene: Scene) -> Tensor:
+    """Return positions pushed back into the room, or up above the ground."""
+    half = scene.half_size[:, ROOM, None, None] - 0.25
+    centre = scene.centre[:, ROOM, None, None]
+    boxed = torch.maximum(torch.minimum(position, centre + half), centre - half)
+    x, y, z = position.unbind(-1)
+    floor = ground_height(scene.ground_waves, x, y) + 0.3
+    lifted = torch.stack([x, y, torch.maximum(z, floor)], -1)
+    return torch.where(scene.has_room[:, None, None, None], boxed, lifted)
+
+
+def _intrinsics(
+    dice: Dice, config: ProceduralConfig, batch: int, views: int, height: int, width: int
+) -> Float[Tensor, "batch views 3 3"]:
+    """Return one camera for all photos of a scene, or sometimes one zoom per photo."""
+    low, high = config.fov_deg
+    # The mean of two draws, since most photos are taken with middling lenses.
+    shared = (dice.uniform(low, high, batch, 1) + dice.uniform(low, high, batch, 1)) / 2
+    zoom = torch.where(dice.chance(0.25, batch, 1), 6.0, 0.0) * dice.normal(batch, views)
+    fov = torch.deg2rad((shared + zoom).clamp(low, high))
+    focal_px = max(height, width) / 2 / (fov / 2).tan()
+    shift = torch.where(dice.chance(0.2, batch, 1, 1), 0.03, 0.0) * dice.normal(batch, views, 2)
+    intrinsics = torch.zeros(batch, views, 3, 3)
+    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = focal_px
+    intrinsics[..., 0, 2] = width * (0.5 + shift[..., 0])
+    intrinsics[..., 1, 2] = height * (0.5 + shift[..., 1])
+    intrinsics[..., 2, 2] = 1
+    return intrinsics

@@ -1,0 +1,208 @@
+"""The ways a scene leaves, as one table, and the functions that choose from it.
+
+Whatever is written appears under its name whole or not at all: an interrupted or failed write
+leaves what was there before.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from fast3r.export import (
+    cameras_json,
+    colmap,
+    depth_maps,
+    glb,
+    html,
+    las,
+    ply,
+    transforms_json,
+)
+from fast3r.scene.archive import write_archive
+from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.staging import staging
+
+_MODEL_FILES = tuple(
+    f"{part}.{ending}"
+    for part in ("cameras", "images", "points3D", "rigs", "frames")
+    for ending in ("bin", "txt")
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way of writing a scene."""
+
+    target: str
+    """The file or folder it makes, inside an output directory."""
+
+    write: Callable[..., None]
+    """Writes a scene to a path."""
+
+    draws_points: bool = True
+    """Whether `write` takes a point cloud, as the keyword `cloud`."""
+
+    module: str | None = None
+    """What has to be installed for it, besides what fast3r always needs."""
+
+    extra: str | None = None
+    """The extra of fast3r that brings that module."""
+
+    replaces: tuple[str, ...] = ()
+    """Files in its folder that would contradict those written now."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be written here."""
+        return self.module is None or find_spec(self.module) is not None
+
+
+FORMATS = {
+    "cameras": Format("cameras.json", cameras_json.write, draws_points=False),
+    "ply": Format("scene.ply", ply.write),
+    "glb": Format("scene.glb", glb.write),
+    "laz": Format("scene.laz", las.write, module="laspy", extra="export"),
+    "colmap": Format("colmap/sparse/0", colmap.write, replaces=_MODEL_FILES),
+    "colmap-text": Format("colmap/sparse/0", colmap.write_as_text, replaces=_MODEL_FILES),
+    "transforms": Format("transforms.json", transforms_json.write),
+    "depth": Format("depth", depth_maps.write, draws_points=False),
+    "npz": Format("scene.npz", write_archive, draws_points=False),
+    "html": Format("scene.html", html.write, module="viser", extra="viewer"),
+}
+"""Every format by the name that `--format` takes."""
+
+_BY_SUFFIX = {
+    ".ply": "ply",
+    ".glb": "glb",
+    ".laz": "laz",
+    ".las": "laz",
+    ".npz": "npz",
+    ".html": "html",
+}
+
+
+def chosen_formats(names: Iterable[str]) -> list[str]:
+    """Return the formats that names ask for, each once; `all` is every one that can be written.
+
+    Of the two encodings of a COLMAP model `all` takes the binary one.
+
+    Raises:
+        ValueError: A name is unknown.
+        ImportError: A format that is asked for by name needs an extra that is not installed.
+    """
+    chosen: dict[str, None] = {}
+    for name in names:
+        if name == "all":
+            chosen |= {n: None for n, f in FORMATS.items() if f.installed and n != "colmap-text"}
+        elif name not in FORMATS:
+            raise ValueError(f"unknown format {name!r}; known are {', '.join(FORMATS)} and all")
+        else:
+            _require(name)
+            chosen[name] = None
+    return list(chosen)
+
+
+def write_formats(
+    scene: Reconstruction,
+    directory: str | Path,
+    names: Iterable[str],
+    *,
+    cloud: PointCloud | None = None,
+) -> None:
+    """Write a scene into a directory in every format named, as `chosen_formats` reads them.
+
+    All appear together when the last is complete; when one fails, none does.
+
+    Args:
+        scene: What to write.
+        directory: Made where missing.
+        names: Keys of `FORMATS`, or `all`.
+        cloud: The points to write; without it those of `scene.point_cloud()`.
+
+    Raises:
+        ValueError: A name is unknown, or no view has a camera and a format needs one.
+        ImportError: A format needs an extra that is not installed.
+        OSError: The disk is full, or a permission is missing.
+    """
+    formats = [FORMATS[name] for name in chosen_formats(names)]
+    if cloud is None and any(f.draws_points for f in formats):
+        cloud = scene.point_cloud()
+    _write(scene, Path(directory), [(f, f.target) for f in formats], cloud)
+
+
+def save(scene: Reconstruction, path: str | Path, *, cloud: PointCloud | None = None) -> None:
+    """Write a scene to one file, or to a folder for COLMAP, in the format its name tells.
+
+    Known are `.ply`, `.glb`, `.laz`, `.las`, `.npz`, `.html`, `transforms.json` and
+    `cameras.json`. A name without suffix is a folder that gets a COLMAP model in `sparse/0`.
+
+    Args:
+        scene: What to write.
+        path: Where to; folders on the way are made.
+        cloud: The points to write; without it those of `scene.point_cloud()`.
+
+    Raises:
+        ValueError: The suffix is unknown, or no view has a camera and the format needs one.
+        ImportError: The format needs an extra that is not installed.
+        OSError: The disk is full, or a permission is missing.
+    """
+    path = Path(path)
+    name = _format_of(path)
+    _require(name)
+    if name == "colmap" and path.parts[-2:] != ("sparse", "0"):
+        path = path / "sparse" / "0"
+    _write(scene, path.parent, [(FORMATS[name], path.name)], cloud)
+
+
+def load(path: str | Path) -> Reconstruction:
+    """Return the scene that `save` wrote as `.npz`, bit by bit.
+
+    Raises:
+        ValueError: The file is of another format, damaged, or from a newer version.
+        OSError: The file cannot be read.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"only .npz holds a whole scene that can be loaded, got {path.name}")
+    return Reconstruction.load(path)
+
+
+def _format_of(path: Path) -> str:
+    if path.name in ("transforms.json", "cameras.json"):
+        return path.stem
+    if path.suffix.lower() in _BY_SUFFIX:
+        return _BY_SUFFIX[path.suffix.lower()]
+    if path.suffix == "" or path.is_dir():
+        return "colmap"
+    known = ", ".join((*_BY_SUFFIX, "transforms.json", "cameras.json"))
+    raise ValueError(
+        f"do not know how to write {path.name}; known are {known}, "
+        "and a folder (no suffix) for COLMAP"
+    )
+
+
+def _require(name: str) -> None:
+    wanted = FORMATS[name]
+    if not wanted.installed:
+        raise ImportError(
+            f"the format {name} needs {wanted.module}: pip install 'fast3r[{wanted.extra}]'"
+        )
+
+
+def _write(
+    scene: Reconstruction,
+    directory: Path,
+    targets: list[tuple[Format, str]],
+    cloud: PointCloud | None,
+) -> None:
+    with staging(directory) as stage:
+        for wanted, target in targets:
+            path = stage / target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            wanted.write(scene, path, **({"cloud": cloud} if wanted.draws_points else {}))
+        written = {path.relative_to(stage) for path in stage.rglob("*")}
+    stale = {Path(target, name) for wanted, target in targets for name in wanted.replaces}
+    for path in stale - written:
+        (directory / path).unlink(missing_ok=True)

@@ -1,0 +1,169 @@
+"""Focal lengths from pointmaps in their own camera's frame."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fast3r.geometry.cameras import pixel_grid
+from fast3r.geometry.robust import (
+    even_sample,
+    geman_mcclure_weight,
+    off_mps,
+    take_points,
+    usable_weights,
+    weighted_median,
+)
+
+_SAMPLE_POINTS, _MIN_POINTS = 16384, 10
+# A point is explained if it lands near its pixel: within this fraction of the pixels' root mean
+# square distance from the principal point. By chance under 2 % do.
+_NEAR, _MIN_SHARE = 0.15, 0.15
+_STEPS = 10
+_SCALE_DEVIATIONS = 3.0
+# The length of a 2D Gaussian error of standard deviation 1 per axis has the median sqrt(2 ln 2).
+_MEDIAN_LENGTH = 1.1774
+# Keeps the weights of noiseless points finite; a thousandth of a pixel at a focal of 1000.
+_MIN_SCALE = 1e-6
+
+
+@torch.no_grad()
+def estimate_focal(
+    points: Float[Tensor, "views height width 3"],
+    confidence: Float[Tensor, "views height width"] | None = None,
+    *,
+    mask: Bool[Tensor, "views height width"] | None = None,
+    principal_point: Float[Tensor, "views 2"] | None = None,
+    min_conf_percentile: float = 10.0,
+    seed: int = 0,
+) -> Float[Tensor, " views"]:
+    """Return the focal length of each view in pixels, nan where the points do not tell it.
+
+    They do not where fewer than 10 are usable, or where no focal length brings at least 15 % of
+    them near their pixels.
+
+    A pixel p (from the principal point) should see its point along the slope p / f. The inverse
+    focal is fitted to the slopes x/z and y/z, so that noise in the points does not bias it, by
+    reweighting with Geman-McClure from a median start; of large views a sample of 16384 points
+    is used.
+
+    Args:
+        points: In the frame of the camera that saw them; the world frame will do for the view
+            that defines it.
+        confidence: Relative trust in each point; 0 or less excludes it.
+        mask: False excludes a point.
+        principal_point: In pixels; the image centre by default.
+        min_conf_percentile: Points less confident than this percentile of their view do not
+            count.
+        seed: Of the sampling.
+    """
+    offsets = _offsets(points, principal_point)
+    weights = _weights(points, confidence, mask)
+    flat = points.flatten(1, 2)
+    focal_px = _fit(flat, offsets, weights.flatten(1, 2), min_conf_percentile, seed)
+    return focal_px.to(points.device)
+
+
+@torch.no_grad()
+def shared_focal(
+    points: Float[Tensor, "views height width 3"],
+    confidence: Float[Tensor, "views height width"] | None = None,
+    *,
+    mask: Bool[Tensor, "views height width"] | None = None,
+    principal_point: Float[Tensor, "views 2"] | None = None,
+    min_conf_percentile: float = 10.0,
+    seed: int = 0,
+) -> Float[Tensor, ""]:
+    """Return the one focal length of views that were taken with the same camera.
+
+    All their points are pooled; otherwise as `estimate_focal`.
+    """
+    offsets = _offsets(points, principal_point)
+    weights = _weights(points, confidence, mask)
+    flat, offsets = points.reshape(1, -1, 3), offsets.reshape(1, -1, 2)
+    focal_px = _fit(flat, offsets, weights.reshape(1, -1), min_conf_percentile, seed)
+    return focal_px[0].to(points.device)
+
+
+def _offsets(
+    points: Float[Tensor, "views height width 3"], principal_point: Float[Tensor, "views 2"] | None
+) -> Float[Tensor, "views pixels 2"]:
+    """Return pixel centres relative to the principal point."""
+    views, height, width, _ = points.shape
+    grid = pixel_grid(height, width, points.device).flatten(0, 1)
+    if principal_point is None:
+        principal_point = grid.new_tensor((width / 2, height / 2)).expand(views, 2)
+    return grid - principal_point[:, None]
+
+
+def _weights(
+    points: Float[Tensor, "views height width 3"],
+    confidence: Float[Tensor, "views height width"] | None,
+    mask: Bool[Tensor, "views height width"] | None,
+) -> Float[Tensor, "views height width"]:
+    """Return the confidence of usable points in front of the camera and 0 for all others."""
+    ahead = points[..., 2] > 0
+    return usable_weights(points, confidence, ahead if mask is None else ahead & mask)
+
+
+def _fit(
+    points: Float[Tensor, "views points 3"],
+    offsets: Float[Tensor, "views points 2"],
+    weights: Float[Tensor, "views points"],
+    min_conf_percentile: float,
+    seed: int,
+) -> Float[Tensor, " views"]:
+    points, offsets, weights = (off_mps(part.float()) for part in (points, offsets, weights))
+    enough = (weights > 0).sum(dim=-1) >= _MIN_POINTS
+    count = min(_SAMPLE_POINTS, points.shape[1])
+    generator = torch.Generator().manual_seed(seed)
+    chosen = even_sample((weights > 0).float(), count, generator)
+    points, offsets = take_points(points, chosen), take_points(offsets, chosen)
+    weights = _above_percentile(weights.gather(1, chosen), min_conf_percentile)
+    slopes = points[..., :2] / points[..., 2:]
+    slopes = slopes.where(weights[..., None] > 0, 0)
+    focal_px = 1 / _fit_inverse_focal(slopes, offsets, weights)
+    believed = _share_explained(focal_px, slopes, offsets, weights) >= _MIN_SHARE
+    return focal_px.where(believed & enough, torch.nan)
+
+
+def _above_percentile(
+    weights: Float[Tensor, "views points"], percentile: float
+) -> Float[Tensor, "views points"]:
+    """Return the weights with those below a percentile of the positive ones set to 0."""
+    usable = weights.where(weights > 0, torch.nan)
+    # View by view, as torch refuses quantiles of more than 16 million numbers in all.
+    least = torch.stack([view.nanquantile(percentile / 100) for view in usable])
+    return weights.where(weights >= least[:, None], 0)
+
+
+def _fit_inverse_focal(
+    slopes: Float[Tensor, "views points 2"],
+    offsets: Float[Tensor, "views points 2"],
+    weights: Float[Tensor, "views points"],
+) -> Float[Tensor, " views"]:
+    """Return 1 / f with slope = offset / f, nan where not positive or not told."""
+    squared_offset = offsets.square().sum(dim=-1)
+    product = (slopes * offsets).sum(dim=-1)
+    # Near the principal point a pixel tells little; at it, nothing.
+    single = product / squared_offset.clamp(min=0.25)
+    inverse = weighted_median(single, weights * squared_offset.sqrt())
+    gate = torch.full_like(inverse, torch.inf)
+    for _ in range(_STEPS):
+        error = (slopes - inverse[:, None, None] * offsets).square().sum(dim=-1)
+        noise = weighted_median(error, weights * (error < gate.square()[:, None])).sqrt()
+        gate = (_SCALE_DEVIATIONS / _MEDIAN_LENGTH * noise).clamp(min=_MIN_SCALE)
+        robust = weights * geman_mcclure_weight(error, gate[:, None])
+        inverse = (robust * product).sum(dim=-1) / (robust * squared_offset).sum(dim=-1)
+    return inverse.where(inverse > 0, torch.nan)
+
+
+def _share_explained(
+    focal_px: Float[Tensor, " views"],
+    slopes: Float[Tensor, "views points 2"],
+    offsets: Float[Tensor, "views points 2"],
+    weights: Float[Tensor, "views points"],
+) -> Float[Tensor, " views"]:
+    """Return the share of the weight whose points land near their pixels."""
+    error = (focal_px[:, None, None] * slopes - offsets).square().sum(dim=-1)
+    near = error < _NEAR**2 * offsets.square().sum(dim=-1).mean(dim=-1, keepdim=True)
+    return (weights * near).sum(dim=-1) / weights.sum(dim=-1)

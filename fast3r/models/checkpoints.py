@@ -1,0 +1,299 @@
+"""Models from weights, and weights from models: bundled, published, Lightning and DUSt3R files."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fast3r.models.attention import AttentionKernel
+from fast3r.models.config import Fast3RConfig
+from fast3r.models.config_files import write_config, write_published_config
+from fast3r.models.fast3r import Fast3R
+from fast3r.models.hub import fetch
+from fast3r.models.names import DUST3R, names_for, published_tensors
+from fast3r.models.weight_files import (
+    CONFIG_KEY,
+    Weights,
+    read_checkpoint,
+    read_dust3r,
+    read_folder,
+    read_pair,
+    read_single,
+    some,
+)
+
+BUNDLED = {"small": Path(__file__).parent / "weights" / "small.safetensors"}
+"""Models that come with the package."""
+
+REPOSITORIES = {"large": "jedyang97/Fast3R_ViT_Large_512"}
+"""Short names of models on the hub."""
+
+Format = Literal["fast3r", "published"]
+Precision = Literal["float32", "bfloat16"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a DUSt3R checkpoint gave to a model."""
+
+    loaded: tuple[str, ...]
+    """Parts of the model that took its weights."""
+
+    left: dict[str, str]
+    """Parts of the model that stayed as they were, each with the reason."""
+
+    unused: tuple[str, ...]
+    """Parts of the checkpoint that the model has no place for."""
+
+
+def load_model(
+    name_or_path: str | Path = "small",
+    *,
+    device: str | torch.device | None = None,
+    precision: Precision = "float32",
+    attention: AttentionKernel = "auto",
+    config: Fast3RConfig | None = None,
+) -> Fast3R:
+    """Return a model in evaluation mode.
+
+    Args:
+        name_or_path: "small" (bundled), "large" (published, from the hub), a hub repository
+            "owner/name", a folder with config.json and model.safetensors in our format or the
+            published one, a .safetensors file of ours, or a checkpoint of the reference's
+            training (.ckpt, .pt, .pth). A published config that does not mention the attention
+            temperature has it on, as in the reference; a training checkpoint has it off, as in
+            the reference's evaluation.
+        device: Where the weights go; by default CUDA or MPS where there is one, else the CPU.
+        precision: Type of the weights, and with it of most of the work.
+        attention: Kernel to use on CUDA; "auto" chooses by hardware.
+        config: Shape of the model, instead of the one that is stored with the weights.
+
+    Raises:
+        ValueError: The weights are not there, not whole, not safe to read, or do not fit.
+    """
+    _check_choice("precision", precision, Precision)
+    target = _device(device)
+    weights = read_weights(name_or_path, config=config)
+    model = _empty_model(weights, attention)
+    model.to(_DTYPES[precision]).to_empty(device=target)
+    model.load_state_dict(weights.tensors)
+    return model.eval()
+
+
+def read_weights(name_or_path: str | Path, *, config: Fast3RConfig | None = None) -> Weights:
+    """Return the weights and config that a name or path stands for; see `load_model`."""
+    weights = _read(name_or_path, config)
+    return weights if config is None else replace(weights, config=config)
+
+
+def save_model(
+    model: Fast3R,
+    path: str | Path,
+    *,
+    format: Format = "fast3r",
+    dtype: torch.dtype | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a model as a folder, or as a single file where `path` ends in .safetensors.
+
+    Args:
+        model: What to write.
+        path: Folder, made where it does not exist, or file.
+        format: "published" writes a folder that the reference reads as well.
+        dtype: Type of the stored numbers; by default that of the model.
+        metadata: What the file is to say of itself, such as its licence.
+
+    Raises:
+        ValueError: The published format cannot hold this model, or not in a single file.
+    """
+    _check_choice("format", format, Format)
+    weights = Weights("the model", model.config, model.state_dict(), dict(metadata or {}))
+    _write(weights, Path(path), format, dtype)
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    *,
+    format: Format,
+    dtype: torch.dtype | None = None,
+    config: Fast3RConfig | None = None,
+) -> None:
+    """Write weights that `load_model` reads in one of the two formats; see `save_model`."""
+    _check_choice("format", format, Format)
+    weights = read_weights(source, config=config)
+    _empty_model(weights, "auto")
+    _write(weights, Path(target), format, dtype)
+
+
+def start_from_dust3r(model: Fast3R, path: str | Path) -> WarmStart:
+    """Give a model the encoder of a DUSt3R checkpoint, and its head where all shapes fit.
+
+    The head reads the fusion transformer's tokens. It fits where those are as wide as DUSt3R's
+    decoder, which is 768 in its published weights; the published Fast3R is 1024 wide.
+
+    Raises:
+        ValueError: The file cannot be read, or its encoder has another shape.
+    """
+    stored = read_dust3r(Path(path))
+    found, unknown = names_for(stored, DUST3R)
+    tensors = {ours: stored[theirs] for ours, theirs in found.items()}
+    state = model.state_dict()
+    absent = ["fusion", "encoder.position", "local_head"]
+    left = {part: "DUSt3R has no such part" for part in absent if _of_part(part, state)}
+    loaded: list[str] = []
+    for part in ("encoder", "world_head"):
+        wanted = [name for name in _of_part(part, state) if ".position." not in name]
+        misfit = _misfit(tensors, state, wanted)
+        if misfit and part == "encoder":
+            raise ValueError(f"{path} has no encoder for this model: {misfit}")
+        if misfit:
+            left[part] = misfit
+            continue
+        model.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
+        loaded.append(part)
+    return WarmStart(tuple(loaded), left, tuple(sorted({key.split(".")[0] for key in unknown})))
+
+
+def _of_part(part: str, state: Mapping[str, Tensor]) -> list[str]:
+    return [name for name in state if name.startswith(f"{part}.")]
+
+
+def model_hash(model: Fast3R | str | Path) -> str:
+    """Return 16 hexadecimal digits that tell models apart.
+
+    They depend on the config and on the values of the weights as float32 numbers, but not on the
+    format they are stored in.
+    """
+    if isinstance(model, Fast3R):
+        config, tensors = model.config, model.state_dict()
+    else:
+        weights = read_weights(model)
+        config, tensors = weights.config, weights.tensors
+    digest = hashlib.sha256(write_config(config).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().to("cpu", torch.float32).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ValueError(f"{name} must be one of {get_args(choices)}, got {value!r}")
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be one such as 'cpu' or 'cuda', got {device!r}") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} was asked for, but torch finds no CUDA device")
+    return chosen
+
+
+def _read(name_or_path: str | Path, config: Fast3RConfig | None) -> Weights:
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    if name in BUNDLED:
+        if not BUNDLED[name].is_file():
+            raise ValueError(
+                f"the bundled weights {BUNDLED[name]} are missing; install the package again"
+            )
+        return read_single(BUNDLED[name])
+    if path.is_dir():
+        return read_folder(path)
+    if path.is_file():
+        safe = path.suffix == ".safetensors"
+        return read_single(path) if safe else read_checkpoint(path, config)
+    repository = REPOSITORIES.get(name, name)
+    weights_suffix = path.suffix in (".safetensors", ".ckpt", ".pt", ".pth")
+    if weights_suffix or not re.fullmatch(r"\w[\w.-]*/[\w.-]+", repository):
+        known = ", ".join([*BUNDLED, *REPOSITORIES])
+        raise ValueError(
+            f"there is no model {name!r}: it is no file or folder, none of {known}, and no hub "
+            "repository, which is written owner/name"
+        )
+    return read_pair(fetch(repository, "config.json"), fetch(repository, "model.safetensors"))
+
+
+def _empty_model(weights: Weights, attention: AttentionKernel) -> Fast3R:
+    """Return the model without memory for its weights, once they are known to fit it."""
+    with torch.device("meta"):
+        model = Fast3R(weights.config, attention=attention)
+    state = model.state_dict()
+    unexpected = [name for name in weights.tensors if name not in state]
+    problem = _misfit(weights.tensors, state, list(state))
+    if unexpected:
+        problem = f"{len(unexpected)} unexpected tensors: {some(unexpected)}; {problem}"
+    if problem:
+        raise ValueError(f"{weights.source} does not fit its config: {problem.removesuffix('; ')}")
+    return model
+
+
+def _misfit(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], wanted: list[str]) -> str:
+    """Say which wanted tensors are missing or of another shape; nothing if none is."""
+    problems = []
+    missing = [name for name in wanted if name not in tensors]
+    if missing:
+        problems.append(f"{len(missing)} missing tensors: {some(missing)}")
+    wrong = [
+        f"{name} is {_shape(tensors[name])}, not {_shape(state[name])}"
+        for name in wanted
+        if name in tensors and tensors[name].shape != state[name].shape
+    ]
+    if wrong:
+        problems.append(f"{len(wrong)} tensors of another shape: {some(wrong)}")
+    return "; ".join(problems)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))
+
+
+def _write(weights: Weights, path: Path, format: Format, dtype: torch.dtype | None) -> None:
+    tensors = {n: t.detach().to("cpu", dtype).contiguous() for n, t in weights.tensors.items()}
+    metadata = dict(weights.metadata)
+    single = path.suffix == ".safetensors"
+    if format == "published":
+        if single:
+            raise ValueError(f"the published format is a folder; give one instead of {path}")
+        config = write_published_config(weights.config)
+        tensors, aliases = published_tensors(tensors)
+        metadata |= {"format": "pt", **aliases}
+    else:
+        config = write_config(weights.config)
+    folder = path.parent if single else path
+    folder.mkdir(parents=True, exist_ok=True)
+    if single:
+        metadata[CONFIG_KEY] = json.dumps(json.loads(config))
+        _replace(path, lambda part: save_file(tensors, part, metadata))
+        return
+    _replace(path / "model.safetensors", lambda part: save_file(tensors, part, metadata))
+    _replace(path / "config.json", lambda part: part.write_text(config + "\n", encoding="utf-8"))
+
+
+def _replace(target: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under another name first, so that it is never seen half written."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.touch()
+        mode = part.stat().st_mode
+        write(part)
+        part.chmod(mode)  # safetensors leaves files that nobody else may read
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

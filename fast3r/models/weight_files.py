@@ -1,0 +1,278 @@
+"""Reading weights from files: safetensors, and the pickles of training runs without their code.
+
+Whatever the source, tensors come out under our names and beside the config they belong to.
+"""
+
+import argparse
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fast3r.models.config import Fast3RConfig
+from fast3r.models.config_files import PUBLISHED_PARTS, is_published, read_config
+from fast3r.models.names import PUBLISHED, names_for
+
+CONFIG_KEY = "config"
+"""Entry of a safetensors file's metadata that holds our config."""
+
+# Wrappers that put a prefix in front of every name: DeepSpeed, DDP, Lightning, torch.compile.
+_WRAPPERS = re.compile(r"^(_forward_module\.|module\.|net\.|_orig_mod\.)+")
+
+# Counters of the reference's training that its checkpoints hold among the weights.
+_COUNTERS = {"epoch_fraction", "train_total_samples", "train_total_images"}
+
+
+# What torch.save writes since 1.6; older files are plain pickles.
+_ZIP = b"PK\x03\x04"
+
+# A pickle with a few wrong bytes may ask for anything.
+_CORRUPT = (RuntimeError, EOFError, OSError, TypeError, AttributeError, LookupError, ValueError)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All that a source says about a model."""
+
+    source: str
+    """Where they come from, for messages."""
+
+    config: Fast3RConfig
+    """Shape of the model."""
+
+    tensors: dict[str, Tensor]
+    """Parameters by our names, on the CPU."""
+
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the file says of itself: licence, training and the like."""
+
+
+def read_folder(folder: Path) -> Weights:
+    """Read config.json and model.safetensors, in our format or the published one.
+
+    Raises:
+        ValueError: A file is missing, corrupt or in a format that is not known.
+    """
+    if list(folder.glob("*zero_pp_rank*")) or list(folder.glob("*/*zero_pp_rank*")):
+        raise ValueError(
+            f"{folder} is a DeepSpeed ZeRO checkpoint in parts; consolidate it first, with "
+            "lightning's convert_zero_checkpoint_to_fp32_state_dict(folder, 'last.pt') or the "
+            "zero_to_fp32.py beside the parts, and load the file that this writes"
+        )
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"{folder} has no {name}; a model folder holds config.json and model.safetensors"
+            )
+    return read_pair(folder / "config.json", folder / "model.safetensors")
+
+
+def read_pair(config_file: Path, weights_file: Path) -> Weights:
+    """Read the config and the weights of a model that is stored in two files."""
+    entries = _parsed(config_file.read_bytes(), config_file)
+    tensors, metadata = read_safetensors(weights_file)
+    source = str(weights_file)
+    if is_published(entries):
+        tensors, metadata = _from_published(tensors, source), {}
+    return Weights(source, _config(entries, config_file), tensors, metadata)
+
+
+def read_single(file: Path) -> Weights:
+    """Read a single safetensors file of ours, whose metadata holds the config.
+
+    Raises:
+        ValueError: The file is missing, corrupt or without a config.
+    """
+    tensors, metadata = read_safetensors(file)
+    if CONFIG_KEY not in metadata:
+        raise ValueError(
+            f"{file} holds no config; put it into a folder with its config.json, as "
+            "model.safetensors, and load the folder"
+        )
+    config = _config(_parsed(metadata.pop(CONFIG_KEY), file), file)
+    return Weights(str(file), config, tensors, metadata)
+
+
+def read_checkpoint(file: Path, config: Fast3RConfig | None = None) -> Weights:
+    """Read a Lightning checkpoint, or a consolidated DeepSpeed one, of the reference's training.
+
+    Args:
+        file: A pickle of tensors under the published names, with or without a `net.` prefix.
+        config: Shape of the model; by default it is looked for in `.hydra/config.yaml` of the
+            run, then in a config.json beside the file.
+
+    Raises:
+        ValueError: The file is missing, corrupt, unsafe, not a Fast3R model, or has no config.
+    """
+    content = read_pickle(file)
+    if isinstance(content.get("model"), Mapping) and "mask_token" in content["model"]:
+        raise ValueError(
+            f"{file} is a DUSt3R checkpoint, which is not a whole Fast3R model; start training "
+            "from it with fast3r.models.checkpoints.start_from_dust3r"
+        )
+    stored = content.get("state_dict", content)
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"the state_dict in {file} is a {type(stored).__name__}, not a dictionary")
+    named = {_WRAPPERS.sub("", str(key)): value for key, value in stored.items()}
+    tensors = {
+        key: value
+        for key, value in named.items()
+        if isinstance(value, Tensor) and key not in _COUNTERS
+    }
+    return Weights(str(file), config or _config_beside(file), _from_published(tensors, str(file)))
+
+
+def read_dust3r(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a DUSt3R checkpoint by their own names.
+
+    Raises:
+        ValueError: The file is missing, corrupt or unsafe.
+    """
+    if file.suffix == ".safetensors":
+        return read_safetensors(file)[0]
+    content = read_pickle(file)
+    stored = content.get("model", content)
+    return {key: value for key, value in stored.items() if isinstance(value, Tensor)}
+
+
+def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors, mapped from disk rather than read, and the metadata.
+
+    Raises:
+        ValueError: The file is missing or not complete.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            return {key: opened.get_tensor(key) for key in opened.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{file} is not a complete safetensors file ({error}); fetch it again"
+        ) from error
+
+
+def read_pickle(file: Path) -> dict[str, Any]:
+    """Return the content of a torch checkpoint, without running any code that it names.
+
+    Raises:
+        ValueError: The file is missing, corrupt, or holds more than tensors and plain values.
+    """
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}")
+    with file.open("rb") as opened:
+        mapped = opened.read(4) == _ZIP  # so that the optimizer's state is never read
+    try:
+        # DUSt3R keeps its command line in an argparse.Namespace, which only holds values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if named is None and not mapped:
+            raise ValueError(f"{file} is not a torch checkpoint; fetch it again") from error
+        found = f"the Python object {named[1]}" if named else "more than tensors"
+        raise ValueError(
+            f"{file} holds {found}, and to load it could run any code. "
+            "If you trust the file, keep only its tensors, on a machine where that is safe: "
+            f"torch.save({{'state_dict': torch.load({str(file)!r}, weights_only=False)"
+            "['state_dict']}, 'weights.pt')"
+        ) from error
+    except _CORRUPT as error:
+        raise ValueError(
+            f"{file} is not a complete torch checkpoint ({first_line(error)}); fetch it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} holds a {type(content).__name__}, not a dictionary of tensors")
+    return content
+
+
+def _from_published(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    found, unknown = names_for(tensors, PUBLISHED)
+    if unknown:
+        raise ValueError(
+            f"{source} holds {len(unknown)} tensors that no Fast3R model has: {some(unknown)}"
+        )
+    return {ours: tensors[theirs] for ours, theirs in found.items()}
+
+
+def _config_beside(file: Path) -> Fast3RConfig:
+    """Return the config of the run that wrote a checkpoint."""
+    for run in (file.parent, file.parent.parent):
+        if (run / ".hydra" / "config.yaml").is_file():
+            return _hydra_config(run / ".hydra" / "config.yaml")
+    if (file.parent / "config.json").is_file():
+        beside = file.parent / "config.json"
+        return _config(_parsed(beside.read_bytes(), beside), beside)
+    raise ValueError(
+        f"{file} does not say the shape of its model: keep the run's .hydra/config.yaml or a "
+        "config.json beside it, or give config="
+    )
+
+
+def _hydra_config(file: Path) -> Fast3RConfig:
+    try:
+        import yaml
+    except ImportError as error:
+        raise ValueError(f"to read {file}, install pyyaml, or give config=") from error
+    try:
+        root = yaml.safe_load(file.read_bytes())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {first_line(error)}") from error
+    try:
+        parts = {part: root["model"]["net"][part] for part in PUBLISHED_PARTS}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} has no model.net with {', '.join(PUBLISHED_PARTS)}") from error
+    config = _config(_resolved(parts, root, file), file)
+    # The reference's evaluation of its training checkpoints turns the temperature off.
+    return replace(config, fusion=replace(config.fusion, temperature_views=None))
+
+
+def _resolved(value: Any, root: Mapping[str, Any], file: Path) -> Any:
+    """Follow references such as `${model.net.encoder_args.embed_dim}`."""
+    if isinstance(value, dict):
+        return {key: _resolved(part, root, file) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_resolved(part, root, file) for part in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    target: Any = root
+    for name in value.removeprefix("${").removesuffix("}").split("."):
+        if not isinstance(target, Mapping) or name not in target:
+            raise ValueError(f"{file}: cannot follow the reference {value}; give config=")
+        target = target[name]
+    return _resolved(target, root, file)
+
+
+def _config(entries: Any, file: Path) -> Fast3RConfig:
+    try:
+        return read_config(entries)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _parsed(content: str | bytes, file: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"the config in {file} is not JSON ({error}); fetch it again") from error
+    if not isinstance(entries, dict):
+        raise ValueError(
+            f"the config in {file} must be a dictionary, got a {type(entries).__name__}"
+        )
+    return entries
+
+
+def some(names: list[str]) -> str:
+    """Return the first few names, for a message."""
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says first."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,83 @@
+"""Focal lengths of a set of views, shared where one camera took them."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fast3r.geometry.cameras import intrinsics_through, pinhole
+from fast3r.geometry.focal import estimate_focal
+from fast3r.scene.batches import Batch
+from fast3r.views.view import View
+
+ShareFocal = Literal["camera", "all", "none"]
+
+
+def estimate_focals(batch: Batch, views: Sequence[View], seed: int) -> Float[Tensor, " views"]:
+    """Return the focal length of each view of a batch in pixels of its original photo.
+
+    It is nan where the pointmap does not tell it, as it is in a model without local pointmaps for
+    all views but the first, whose frame the world is.
+    """
+    points, confidence = batch.local, batch.local_confidence
+    if points is None:
+        points, confidence = batch.world, batch.world_confidence
+    maps = torch.stack([views[index].original_from_network.double() for index in batch.views])
+    pitch = maps.diagonal(dim1=-2, dim2=-1)[:, :2].abs()
+    mean_pitch = pitch.prod(dim=-1).sqrt()
+    centre = torch.stack([network_intrinsics(views[i], torch.ones(()))[:2, 2] for i in batch.views])
+    # Stretching the points makes up for network pixels that are not square in the photo.
+    stretch = torch.ones(len(maps), 3)
+    stretch[:, :2] = mean_pitch[:, None] / pitch
+    focal_px = estimate_focal(
+        points * stretch[:, None, None].to(points),
+        confidence,
+        principal_point=centre.to(points),
+        seed=seed,
+    ).cpu()
+    if batch.local is None:
+        focal_px[[index != 0 for index in batch.views]] = torch.nan
+    return focal_px * mean_pitch.float()
+
+
+def share_focals(
+    focals_px: Float[Tensor, " views"], views: Sequence[View], share: ShareFocal
+) -> Float[Tensor, " views"]:
+    """Return focal lengths of which those that belong together are equal: the median of theirs.
+
+    "camera" puts views together that have the same EXIF camera, or none, and the same size,
+    upright or not; "all" puts all together, relative to the long side of each photo. A view
+    alone keeps its own. Views whose own pointmap told none take the median of all.
+
+    Raises:
+        ValueError: `share` is unknown.
+    """
+    keys = {
+        "camera": [(v.camera_key, *sorted((v.original_height, v.original_width))) for v in views],
+        "all": [()] * len(views),
+        "none": list(range(len(views))),
+    }
+    if share not in keys:
+        raise ValueError(f"share_focal must be one of {', '.join(keys)}, got {share!r}")
+    long_px = torch.tensor([float(max(v.original_height, v.original_width)) for v in views])
+    relative = focals_px / long_px
+    groups: dict[object, list[int]] = {}
+    for index, key in enumerate(keys[share]):
+        groups.setdefault(key, []).append(index)
+    shared = relative.clone()
+    for group in groups.values():
+        shared[group] = relative[group].nanquantile(0.5)
+    return shared.where(shared.isfinite(), relative.nanquantile(0.5)) * long_px
+
+
+def original_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor, "3 3"]:
+    """Return intrinsics in pixels of the photo, whose centre the optical axis meets."""
+    return pinhole(focal_px, view.original_height, view.original_width)
+
+
+def network_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor, "3 3"]:
+    """Return the same intrinsics in network pixels, in float64."""
+    network_from_original = view.original_from_network.double().inverse()
+    return intrinsics_through(network_from_original, original_intrinsics(view, focal_px).double())

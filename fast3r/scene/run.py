@@ -1,0 +1,175 @@
+"""From views to a reconstruction: runs the network, keeps its pointmaps on the host, finds cameras.
+
+Device and precision are decided here, once; nowhere else is the number format changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fast3r.models.config import Fast3RConfig
+from fast3r.models.fast3r import Chunks, Fast3R, Tokens
+from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.scene.cameras import PoseRecipe, ShareFocal, recover_cameras
+from fast3r.scene.machine import Precision, choose_device, choose_precision
+from fast3r.scene.reconstruction import Reconstruction, Scale
+from fast3r.scene.stages import StageRecorder
+from fast3r.views.views import Views
+from fast3r.views.view import View
+
+
+def reconstruct(
+    views: Sequence[View],
+    model: Fast3R,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    precision: Literal["auto"] | Precision = "auto",
+    chunks: Chunks | None = None,
+    share_focal: ShareFocal = "camera",
+    pose_recipe: PoseRecipe = "robust",
+    recorder: StageRecorder | None = None,
+) -> Reconstruction:
+    """Return the cameras and the depth of a set of views.
+
+    Args:
+        views: From `fast3r.load_views`; their order does not matter but for the first, whose
+            frame becomes the world.
+        model: From `fast3r.load_model`.
+        seed: Equal seeds give equal results.
+        device: Moves the model there first ("cuda", "mps", "cpu", "auto" for the best of these);
+            by default it stays where it is.
+        precision: Of encoder and fusion; the heads always compute in float32. "auto" is bfloat16
+            on CUDA hardware that has it.
+        chunks: How much is worked on at a time; changes memory, never the result.
+        share_focal: Which views have one focal length in common, see `recover_cameras`.
+        pose_recipe: How poses are found, see `recover_cameras`.
+        recorder: Measures the stages and tells of progress.
+
+    Raises:
+        ValueError: There are no views, they do not fit the model, or an option is unknown.
+        MemoryError: The device is too small for so many views.
+    """
+    if not views:
+        raise ValueError(
+            "at least one view is needed, got none; load photos with fast3r.load_views"
+        )
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
+    if device is not None:
+        model = model.to(choose_device(device))
+    precision = choose_precision(precision, model.device)
+    recorder = recorder or StageRecorder(model.device)
+    with _explained_out_of_memory(views, model.device):
+        predictions = _predict(views, model, seed, precision, chunks, recorder)
+    with recorder.stage("cameras"):
+        found = recover_cameras(
+            predictions,
+            views,
+            share_focal=share_focal,
+            pose_recipe=pose_recipe,
+            device=model.device,
+            seed=seed,
+        )
+    return Reconstruction(
+        views=list(views),
+        cameras=found.cameras,
+        depth=found.depth,
+        confidence=found.confidence,
+        failures=found.failures,
+        skipped=list(views.skipped) if isinstance(views, Views) else [],
+        scale=Scale(),
+    )
+
+
+def recommended_size(config: Fast3RConfig) -> int:
+    """Return the long side in pixels, at network size, that a model was made for."""
+    return 512 if config.encoder.patch == 16 else 224
+
+
+@torch.inference_mode()
+def _predict(
+    views: Sequence[View],
+    model: Fast3R,
+    seed: int,
+    precision: Precision,
+    chunks: Chunks | None,
+    recorder: StageRecorder,
+) -> list[Prediction]:
+    """Return the pointmaps of each view on the host, copied there as the heads make them."""
+    images, masks = _inputs(views)
+    with (
+        recorder.stage("encoder and fusion"),
+        torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"),
+    ):
+        tokens = model.tokens(images, seed=seed, masks=masks, chunks=chunks)
+    _to_format_of(model, tokens)
+    found: dict[int, Prediction] = {}
+    with recorder.stage("pointmaps") as tell:
+        for index, prediction in model.predict(tokens, chunks=chunks):
+            found[index] = _on_host(prediction)
+            tell(len(found), len(views))
+    return [found[index] for index in range(len(views))]
+
+
+def _inputs(views: Sequence[View]) -> tuple[list[Tensor], list[Tensor] | None]:
+    """Return images and masks with a batch axis; no masks where no view has one.
+
+    One loop, because a view may be decoded anew each time it is looked at.
+    """
+    pairs = [(view.image[None], view.mask) for view in views]
+    images = [image for image, _ in pairs]
+    if all(mask is None for _, mask in pairs):
+        return images, None
+    everywhere = [torch.ones_like(image[:, 0], dtype=torch.bool) for image in images]
+    masks = [mask if mask is None else mask[None] for _, mask in pairs]
+    return images, [e if m is None else m for m, e in zip(masks, everywhere, strict=True)]
+
+
+def _to_format_of(model: Fast3R, tokens: Tokens) -> None:
+    """Turn tokens into the number format of the weights, for heads that run without autocast.
+
+    In bfloat16 their last layer would round each coordinate to 1 part in 256, which shows as
+    noise of a pixel; in float32 the roughness of the pointmaps is four times smaller.
+    """
+    dtype = next(model.parameters()).dtype
+    for k, level in enumerate(tokens.levels):  # one at a time, so that memory never holds all twice
+        tokens.levels[k] = level.to(dtype)
+
+
+def _on_host(prediction: Prediction) -> Prediction:
+    local = None if prediction.local is None else _pointmap_on_host(prediction.local)
+    return Prediction(_pointmap_on_host(prediction.world), local)
+
+
+def _pointmap_on_host(pointmap: Pointmap) -> Pointmap:
+    # A copy, also on the CPU: a slice would keep the whole chunk that it is part of alive.
+    points, confidence = (
+        torch.empty(tensor.shape).copy_(tensor) for tensor in (pointmap.points, pointmap.confidence)
+    )
+    return Pointmap(points, confidence)
+
+
+@contextmanager
+def _explained_out_of_memory(views: Sequence[View], device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        largest = max(views, key=lambda view: view.height * view.width)
+        raise MemoryError(
+            f"{device} is too small for {len(views)} views of up to "
+            f"{largest.width}x{largest.height} px; use fewer views (--num-frames for a video), "
+            "a smaller --size, or --precision bfloat16. 'fast3r doctor' says what fits"
+        ) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # Only CUDA has a class for this; MPS and the host tell by their message.
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    return "out of memory" in str(error) or "can't allocate memory" in str(error)

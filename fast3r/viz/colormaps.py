@@ -1,0 +1,29 @@
+"""Colours for numbers: a scale of even steps for the eye, from dark to bright."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+# Nine evenly spaced colours of `magma` (van der Walt and Smith, 2015; CC0); between them the
+# linear interpolation is within 9 of 255 of the original.
+_MAGMA = (
+    (0, 0, 4),
+    (29, 17, 71),
+    (81, 18, 124),
+    (131, 38, 129),
+    (183, 55, 121),
+    (231, 82, 99),
+    (252, 137, 97),
+    (254, 196, 136),
+    (252, 253, 191),
+)
+
+
+def magma(level: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape 3"]:
+    """Return the RGB of each level: 0 is nearly black, 1 pale yellow; beyond them they hold."""
+    table = torch.tensor(_MAGMA, dtype=torch.float32)
+    place = level.float().clamp(0, 1) * (len(table) - 1)
+    below = place.floor().clamp(max=len(table) - 2)
+    share = (place - below)[..., None]
+    below = below.long()
+    return ((1 - share) * table[below] + share * table[below + 1]).round().to(torch.uint8)

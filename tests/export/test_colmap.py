@@ -1,0 +1,206 @@
+"""COLMAP models: what pycolmap makes of them, and what our own reader does."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fast3r.export import colmap
+from fast3r.export.colmap_model import ColmapModel
+from fast3r.export.colmap_reader import read_model
+from fast3r.export.colmap_writer import write_binary, write_text
+from fast3r.scene.reconstruction import Reconstruction
+from tests.scenes import SETS, SPHERE_CENTRE, make_scene, without_cameras
+
+WRITERS = {"binary": colmap.write, "text": colmap.write_as_text}
+
+
+def everything(scene: Reconstruction) -> ColmapModel:
+    cloud = scene.point_cloud(min_conf_percentile=0, max_slant_deg=90)
+    return colmap.colmap_model(scene, cloud=cloud)
+
+
+@pytest.mark.parametrize("encoding", WRITERS)
+@pytest.mark.parametrize("kinds", SETS.values(), ids=SETS.keys())
+def test_pycolmap_reprojects_every_point_onto_its_observations(
+    kinds: tuple[str, ...], encoding: str, tmp_path: Path
+) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    scene = make_scene(kinds)
+    WRITERS[encoding](scene, tmp_path)
+    model = pycolmap.Reconstruction(tmp_path)
+    assert model.num_points3D() == len(scene.point_cloud())
+    count = 0
+    for image in model.images.values():
+        for seen in image.points2D:
+            point = model.points3D[seen.point3D_id]
+            assert np.abs(image.project_point(point.xyz) - seen.xy).max() < 0.05
+            count += 1
+    assert count == model.compute_num_observations() > 1.5 * len(scene.point_cloud())
+
+
+def test_pycolmap_finds_the_cameras_and_poses_of_the_original_photos(tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    scene = without_cameras(make_scene(), 1)
+    colmap.write(scene, tmp_path)
+    model = pycolmap.Reconstruction(tmp_path)
+    assert sorted(image.name for image in model.images.values()) == [
+        "day0/IMG_0.jpg",
+        "day0/IMG_2.jpg",
+        "day1/IMG_3.jpg",
+    ]
+    for i, view, camera in scene.posed_views():
+        image = model.images[i + 1]
+        assert (image.camera.width, image.camera.height) == (
+            view.original_width,
+            view.original_height,
+        )
+        assert np.array_equal(image.camera.calibration_matrix(), camera.intrinsics.numpy())
+        pose = image.cam_from_world().inverse().matrix()
+        np.testing.assert_allclose(pose, camera.world_from_camera.numpy()[:3], atol=1e-6)
+
+
+def test_the_stored_errors_are_those_that_pycolmap_computes(tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    colmap.write(make_scene(), tmp_path)
+    model = pycolmap.Reconstruction(tmp_path)
+    stored = {key: point.error for key, point in model.points3D.items()}
+    model.update_point_3d_errors()
+    assert all(abs(p.error - stored[k]) < 1e-3 for k, p in model.points3D.items())
+
+
+def test_views_of_equal_size_and_intrinsics_share_a_camera() -> None:
+    scene = make_scene(("landscape", "landscape", "portrait"))
+    shared = replace(scene.cameras[1], intrinsics=scene.cameras[0].intrinsics)
+    scene = replace(scene, cameras=[scene.cameras[0], shared, scene.cameras[2]])
+    model = everything(scene)
+    assert [image.camera_id for image in model.images.values()] == [1, 1, 2]
+    assert len(model.cameras) == 2
+
+
+def test_tracks_and_observations_point_at_each_other() -> None:
+    model = everything(make_scene())
+    points = model.points
+    lengths = points.track_starts.diff(append=torch.tensor([len(points.tracks)]))
+    owner = points.ids.repeat_interleave(lengths)
+    for (image_id, row), point_id in zip(points.tracks.tolist(), owner.tolist(), strict=True):
+        assert model.images[image_id].point_ids[row] == point_id
+    assert len(points.tracks) == sum(len(image.xy) for image in model.images.values())
+
+
+def test_a_point_behind_the_sphere_is_not_seen_through_it() -> None:
+    scene = make_scene(("landscape",) * 3)
+    model = everything(scene)
+    positions = model.points.positions
+    centre = torch.tensor(SPHERE_CENTRE, dtype=torch.float64)
+    for i, _, camera in scene.posed_views():
+        seen = positions[model.images[i + 1].point_ids - 1]
+        eye = camera.world_from_camera[:3, 3].double()
+        rays = seen - eye
+        along = ((centre - eye) @ rays.T / rays.norm(dim=-1)).clamp(min=0)
+        nearest = eye + rays / rays.norm(dim=-1, keepdim=True) * along[:, None]
+        # Well inside its outline the sphere hides the wall; 0.6 of its radius of 0.7 allows
+        # for the width of a pixel.
+        through = ((nearest - centre).norm(dim=-1) < 0.6) & (rays.norm(dim=-1) > along + 0.1)
+        assert not through.any()
+        hidden = positions[:, 2] > 4.9
+        assert hidden.any()
+
+
+def test_a_point_that_all_cameras_see_is_tracked_through_all() -> None:
+    model = everything(make_scene(("landscape",) * 3))
+    lengths = model.points.track_starts.diff(append=torch.tensor([len(model.points.tracks)]))
+    assert lengths.max() == 3
+    assert (lengths >= 2).float().mean() > 0.7
+
+
+def test_every_view_gives_an_equal_share_of_the_points() -> None:
+    scene = make_scene(("landscape",) * 3)
+    cloud = scene.point_cloud()
+    model = colmap.colmap_model(scene, cloud=cloud, max_points=300)
+    assert len(model.points.ids) == 300
+    sources = [
+        cloud.view_index[(cloud.points.double() == p).all(dim=-1)][0].item()
+        for p in model.points.positions
+    ]
+    assert np.bincount(sources).tolist() == [100, 100, 100]
+
+
+def test_surer_points_are_chosen_more_often() -> None:
+    scene = make_scene(("landscape",))
+    cloud = scene.point_cloud(min_conf_percentile=0)
+    model = colmap.colmap_model(scene, cloud=cloud, max_points=200)
+    chosen = (cloud.points.double()[:, None] == model.points.positions).all(-1).any(-1)
+    assert cloud.confidence[chosen].mean() > cloud.confidence[~chosen].mean() + 0.5
+
+
+@pytest.mark.parametrize("write", [write_binary, write_text])
+def test_our_reader_reads_what_was_written_exactly(write, tmp_path: Path) -> None:
+    model = everything(make_scene())
+    write(model, tmp_path)
+    found = read_model(tmp_path)
+    assert found.cameras == model.cameras
+    for key, image in model.images.items():
+        other = found.images[key]
+        assert (other.name, other.camera_id) == (image.name, image.camera_id)
+        assert torch.equal(other.xy, image.xy)
+        assert torch.equal(other.point_ids, image.point_ids)
+        torch.testing.assert_close(
+            other.camera_from_world, image.camera_from_world, atol=1e-7, rtol=0
+        )
+    order = found.points.ids.argsort()
+    assert torch.equal(found.points.ids[order], model.points.ids)
+    assert torch.equal(found.points.positions[order], model.points.positions)
+    assert torch.equal(found.points.colors[order], model.points.colors)
+    assert torch.equal(found.points.errors[order], model.points.errors)
+    starts = found.points.track_starts
+    lengths = starts.diff(append=torch.tensor([len(found.points.tracks)]))
+    for row in range(0, len(order), 97):
+        place = order[row]
+        theirs = found.points.tracks[starts[place] : starts[place] + lengths[place]]
+        start = model.points.track_starts[row]
+        assert torch.equal(theirs, model.points.tracks[start : start + len(theirs)])
+
+
+def test_our_reader_reads_what_pycolmap_wrote(tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    (tmp_path / "ours").mkdir()
+    colmap.write(make_scene(), tmp_path / "ours")
+    for kind, write in (("bin", "write_binary"), ("txt", "write_text")):
+        (tmp_path / kind).mkdir()
+        getattr(pycolmap.Reconstruction(tmp_path / "ours"), write)(tmp_path / kind)
+        found, ours = read_model(tmp_path / kind), read_model(tmp_path / "ours")
+        assert found.cameras == ours.cameras
+        assert {i.name for i in found.images.values()} == {i.name for i in ours.images.values()}
+        assert len(found.points.tracks) == len(ours.points.tracks)
+        torch.testing.assert_close(found.images[2].xy, ours.images[2].xy)
+
+
+def test_no_points_make_a_valid_model(tmp_path: Path) -> None:
+    scene = make_scene()
+    empty = scene.point_cloud(min_confidence=99.0)
+    for name, write in WRITERS.items():
+        write(scene, tmp_path / name, cloud=empty)
+        model = read_model(tmp_path / name)
+        assert len(model.images) == 4
+        assert len(model.points.ids) == 0
+
+
+def test_text_refuses_a_name_that_colmap_would_cut(tmp_path: Path) -> None:
+    scene = make_scene(("landscape",))
+    scene = replace(scene, views=[replace(scene.views[0], name="my photo.jpg")])
+    colmap.write(scene, tmp_path / "binary")
+    assert read_model(tmp_path / "binary").images[1].name == "my photo.jpg"
+    with pytest.raises(ValueError, match=r"cannot hold the name 'my photo\.jpg'.*binary"):
+        colmap.write_as_text(scene, tmp_path / "text")
+
+
+@pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "points3D.bin"])
+def test_a_truncated_file_is_refused(name: str, tmp_path: Path) -> None:
+    colmap.write(make_scene(), tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ValueError, match="holds no COLMAP model that can be read"):
+        read_model(tmp_path)

@@ -1,0 +1,206 @@
+"""The table of formats, and the choice from it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import fast3r
+from fast3r.export import formats, glb
+from fast3r.export.colmap_reader import read_model
+from fast3r.export.formats import FORMATS, chosen_formats, load, save, write_formats
+from fast3r.scene.reconstruction import Reconstruction
+from tests.scenes import make_scene, without_cameras
+
+NEED_A_CAMERA = [n for n, f in FORMATS.items() if n not in ("cameras", "npz") and f.installed]
+
+
+@pytest.fixture
+def scene() -> Reconstruction:
+    return make_scene(("landscape", "portrait"))
+
+
+def files(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_all_formats_appear_under_their_promised_names(
+    scene: Reconstruction, tmp_path: Path
+) -> None:
+    pytest.importorskip("laspy")
+    pytest.importorskip("viser")
+    write_formats(scene, tmp_path / "new" / "out", ["all"])
+    assert files(tmp_path / "new" / "out") == {
+        "cameras.json",
+        "scene.ply",
+        "scene.glb",
+        "scene.laz",
+        "colmap/sparse/0/cameras.bin",
+        "colmap/sparse/0/images.bin",
+        "colmap/sparse/0/points3D.bin",
+        "transforms.json",
+        "sparse_pc.ply",
+        "depth/day0/IMG_0.npz",
+        "depth/day0/IMG_0.png",
+        "depth/day1/IMG_1.npz",
+        "depth/day1/IMG_1.png",
+        "scene.npz",
+        "scene.html",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.ply", {"a.ply"}),
+        ("a.GLB", {"a.GLB"}),
+        ("a.laz", {"a.laz"}),
+        ("a.las", {"a.las"}),
+        ("a.npz", {"a.npz"}),
+        ("cameras.json", {"cameras.json"}),
+        ("transforms.json", {"transforms.json", "sparse_pc.ply"}),
+        ("model", {f"model/sparse/0/{n}.bin" for n in ("cameras", "images", "points3D")}),
+        ("model/sparse/0", {f"model/sparse/0/{n}.bin" for n in ("cameras", "images", "points3D")}),
+    ],
+)
+def test_the_suffix_chooses_the_format(
+    name: str, written: set[str], scene: Reconstruction, tmp_path: Path
+) -> None:
+    if ".la" in name:
+        pytest.importorskip("laspy")
+    save(scene, tmp_path / name)
+    assert files(tmp_path) == written
+
+
+def test_a_folder_with_a_dot_in_its_name_gets_a_colmap_model(
+    scene: Reconstruction, tmp_path: Path
+) -> None:
+    (tmp_path / "scan.2").mkdir()
+    save(scene, tmp_path / "scan.2")
+    assert len(read_model(tmp_path / "scan.2/sparse/0").images) == 2
+
+
+def test_save_and_load_are_at_the_door(scene: Reconstruction, tmp_path: Path) -> None:
+    fast3r.save(scene, str(tmp_path / "scene.npz"))
+    assert fast3r.load(str(tmp_path / "scene.npz")).views[1].name == scene.views[1].name
+
+
+def test_an_unknown_suffix_is_refused_with_all_that_is_known(
+    scene: Reconstruction, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"how to write a\.obj; known are \.ply, \.glb.*COLMAP"):
+        save(scene, tmp_path / "a.obj")
+    with pytest.raises(ValueError, match=r"how to write other\.json.*transforms\.json"):
+        save(scene, tmp_path / "other.json")
+
+
+def test_only_npz_can_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"only \.npz holds a whole scene .* got a\.ply"):
+        load(tmp_path / "a.ply")
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(
+    scene: Reconstruction, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="unknown format 'obj'; known are cameras, ply, glb"):
+        write_formats(scene, tmp_path, ["ply", "obj"])
+    assert files(tmp_path) == set()
+
+
+def test_all_leaves_out_what_is_not_installed_but_asking_for_it_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(FORMATS, "laz", replace(FORMATS["laz"], module="no_such_module"))
+    assert "laz" not in chosen_formats(["all"])
+    with pytest.raises(
+        ImportError, match=r"laz needs no_such_module: pip install 'fast3r\[export\]'"
+    ):
+        chosen_formats(["laz"])
+
+
+def test_formats_are_written_once_in_the_order_of_asking() -> None:
+    assert chosen_formats(["npz", "ply", "npz"]) == ["npz", "ply"]
+    assert chosen_formats(["npz", "all"])[:2] == ["npz", "cameras"]
+
+
+def test_one_failure_leaves_no_file(
+    scene: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(scene: Reconstruction, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setitem(FORMATS, "glb", replace(FORMATS["glb"], write=fails))
+    with pytest.raises(OSError, match="No space left"):
+        write_formats(scene, tmp_path, ["ply", "glb"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_save_leaves_the_old_file(
+    scene: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(scene, tmp_path / "a.glb")
+    before = (tmp_path / "a.glb").read_bytes()
+
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(glb, "_container", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(scene, tmp_path / "a.glb")
+    assert (tmp_path / "a.glb").read_bytes() == before
+    assert files(tmp_path) == {"a.glb"}
+
+
+def test_a_new_colmap_model_removes_the_files_that_contradict_it(
+    scene: Reconstruction, tmp_path: Path
+) -> None:
+    write_formats(scene, tmp_path, ["colmap"])
+    (tmp_path / "colmap" / "images").mkdir()
+    (tmp_path / "colmap" / "images" / "mine.jpg").write_text("kept")
+    write_formats(without_cameras(scene, 0), tmp_path, ["colmap-text"])
+    parts = ("cameras", "images", "points3D")
+    expected = {f"colmap/sparse/0/{part}.txt" for part in parts} | {"colmap/images/mine.jpg"}
+    assert files(tmp_path) == expected
+    assert len(read_model(tmp_path / "colmap/sparse/0").images) == 1
+
+
+def test_both_encodings_of_a_colmap_model_can_be_had_at_once(
+    scene: Reconstruction, tmp_path: Path
+) -> None:
+    write_formats(scene, tmp_path, ["colmap", "colmap-text"])
+    assert len(files(tmp_path)) == 6
+
+
+def test_the_same_points_go_into_every_file(scene: Reconstruction, tmp_path: Path) -> None:
+    cloud = scene.point_cloud(max_points=50)
+    write_formats(scene, tmp_path, ["ply", "colmap"], cloud=cloud)
+    assert formats.ply.read_points(tmp_path / "scene.ply").points.shape == (50, 3)
+    assert len(read_model(tmp_path / "colmap/sparse/0").points.ids) == 50
+
+
+@pytest.mark.parametrize("name", NEED_A_CAMERA)
+def test_a_scene_without_cameras_is_refused_where_cameras_are_needed(
+    name: str, scene: Reconstruction, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="none of the 2 views has a camera"):
+        write_formats(without_cameras(scene, 0, 1), tmp_path, [name])
+    assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", ["cameras", "npz"])
+def test_a_scene_without_cameras_can_still_be_kept(
+    name: str, scene: Reconstruction, tmp_path: Path
+) -> None:
+    write_formats(without_cameras(scene, 0, 1), tmp_path, [name])
+    assert files(tmp_path) == {FORMATS[name].target}
+
+
+@pytest.mark.parametrize("write", [save, lambda s, p: s.save(p)])
+def test_a_folder_that_cannot_be_made_is_an_os_error_that_names_it(
+    write: Callable[[Reconstruction, Path], None], scene: Reconstruction, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        write(scene, tmp_path / "file" / "a.npz")

@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from fast3r.geometry.cameras import pinhole, unproject
+from fast3r.geometry.focal import estimate_focal, shared_focal
+
+HEIGHT, WIDTH = 48, 64
+
+
+def pointmaps(
+    focal_px: torch.Tensor, *, outliers: float = 0.0, noise: float = 0.0, seed: int = 0
+) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    depth = 2 + 4 * torch.rand(len(focal_px), HEIGHT, WIDTH, generator=generator)
+    points = unproject(depth, pinhole(focal_px, HEIGHT, WIDTH))
+    points = points + noise * depth[..., None] * torch.randn(points.shape, generator=generator)
+    order = torch.randperm(HEIGHT * WIDTH, generator=generator)
+    elsewhere = points.flatten(1, 2)[:, order].view(points.shape)
+    is_outlier = torch.rand(depth.shape, generator=generator) < outliers
+    return torch.where(is_outlier[..., None], elsewhere, points)
+
+
+FOCALS = torch.tensor([30.0, 60, 120, 400])
+
+
+def test_exact_points_give_the_exact_focal() -> None:
+    torch.testing.assert_close(estimate_focal(pointmaps(FOCALS)), FOCALS, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("outliers", [0.3, 0.6])
+def test_outliers_do_not_matter(outliers: float) -> None:
+    found = estimate_focal(pointmaps(FOCALS, outliers=outliers))
+    torch.testing.assert_close(found, FOCALS, rtol=1e-4, atol=0)
+
+
+def test_noise_does_not_bias_the_focal() -> None:
+    truth = torch.full((60,), 60.0)
+    found = estimate_focal(pointmaps(truth, noise=0.02))
+    # Fitting pixels to slopes instead, as the reference does, comes out 0.5 % short.
+    assert found.mean().item() == pytest.approx(60, rel=5e-4)
+
+
+def test_scaling_the_points_changes_nothing() -> None:
+    points = pointmaps(FOCALS, outliers=0.3, noise=0.01)
+    torch.testing.assert_close(estimate_focal(8 * points), estimate_focal(points))
+
+
+def test_an_off_centre_principal_point_is_taken_into_account() -> None:
+    intrinsics = pinhole(torch.tensor([60.0]), HEIGHT, WIDTH)
+    intrinsics[:, 0, 2] = 20
+    points = unproject(torch.full((1, HEIGHT, WIDTH), 3.0), intrinsics)
+    found = estimate_focal(points, principal_point=intrinsics[:, :2, 2])
+    assert found.item() == pytest.approx(60, rel=1e-5)
+
+
+def test_points_of_low_confidence_do_not_count() -> None:
+    points = pointmaps(FOCALS)
+    points[:, :40, :, :2] *= 2
+    confidence = torch.ones(4, HEIGHT, WIDTH)
+    confidence[:, 40:] = 5
+    found = estimate_focal(points, confidence, min_conf_percentile=90)
+    torch.testing.assert_close(found, FOCALS, rtol=1e-4, atol=0)
+
+
+def test_masked_points_do_not_count() -> None:
+    points = pointmaps(FOCALS)
+    points[:, :40, :, :2] *= 2
+    mask = (torch.arange(HEIGHT) >= 40)[None, :, None].expand(4, -1, WIDTH)
+    torch.testing.assert_close(estimate_focal(points, mask=mask), FOCALS, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("spoil", ["nan", "behind", "random", "one place"])
+def test_a_view_that_does_not_tell_its_focal_gets_nan(spoil: str) -> None:
+    points = pointmaps(FOCALS)
+    generator = torch.Generator().manual_seed(0)
+    points[1] = {
+        "nan": torch.full_like(points[1], torch.nan),
+        "behind": -points[1],
+        "random": torch.randn(points[1].shape, generator=generator) + torch.tensor([0, 0, 3.0]),
+        "one place": torch.ones_like(points[1]),
+    }[spoil]
+    assert estimate_focal(points).isnan().tolist() == [False, True, False, False]
+
+
+def test_nine_points_do_not_tell_the_focal() -> None:
+    mask = (torch.arange(HEIGHT * WIDTH) < 9).view(1, HEIGHT, WIDTH)
+    assert estimate_focal(pointmaps(FOCALS[:1]), mask=mask).isnan().all()
+
+
+def test_the_shared_focal_is_the_one_of_all_views() -> None:
+    points = pointmaps(torch.full((5,), 70.0), outliers=0.3)
+    assert shared_focal(points).item() == pytest.approx(70, rel=1e-4)
+
+
+def test_the_shared_focal_is_steadier_than_single_ones() -> None:
+    points = pointmaps(torch.full((12,), 70.0), noise=0.05)
+    single = (estimate_focal(points) - 70).abs().mean()
+    assert (shared_focal(points) - 70).abs() < single
+
+
+def test_the_shared_focal_survives_views_that_do_not_tell_theirs() -> None:
+    points = pointmaps(torch.full((5,), 70.0))
+    points[:2] = torch.nan
+    assert shared_focal(points).item() == pytest.approx(70, rel=1e-4)

@@ -1,0 +1,106 @@
+"""Thinning point clouds, and the rules for single pixels."""
+
+import math
+
+import pytest
+import torch
+
+from fast3r.geometry.cameras import pixel_grid
+from fast3r.scene.point_cloud import (
+    PointCloud,
+    concatenate,
+    depth_slope,
+    random_points,
+    surest_per_voxel,
+    surest_pixels,
+)
+
+
+def some_cloud(count: int = 1000, seed: int = 0) -> PointCloud:
+    generator = torch.Generator().manual_seed(seed)
+    return PointCloud(
+        torch.randn(count, 3, generator=generator),
+        torch.randint(0, 256, (count, 3), generator=generator).to(torch.uint8),
+        1 + torch.rand(count, generator=generator),
+        torch.arange(count) % 3,
+        torch.rand(count, 2, generator=generator),
+    )
+
+
+def test_each_voxel_keeps_its_surest_point() -> None:
+    cloud = some_cloud()
+    thin = surest_per_voxel(cloud, 0.5)
+    low = cloud.points.amin(0)
+
+    def cells(of: PointCloud) -> list[tuple[int, ...]]:
+        return [tuple(c) for c in ((of.points - low) / 0.5).floor().int().tolist()]
+
+    best: dict[tuple[int, ...], float] = {}
+    for cell, confidence in zip(cells(cloud), cloud.confidence.tolist(), strict=True):
+        best[cell] = max(best.get(cell, 0), confidence)
+    assert dict(zip(cells(thin), thin.confidence.tolist(), strict=True)) == best
+    assert len(thin) == len(best) < len(cloud)
+
+
+def test_thinned_points_keep_their_order_and_all_they_carry() -> None:
+    cloud = some_cloud()
+    thin = surest_per_voxel(cloud, 0.5)
+    places = [cloud.confidence.tolist().index(c) for c in thin.confidence.tolist()]
+    assert places == sorted(places)
+    assert torch.equal(cloud.pixel[places], thin.pixel)
+
+
+def test_a_small_voxel_keeps_every_point() -> None:
+    assert len(surest_per_voxel(some_cloud(), 1e-4)) == 1000
+
+
+def test_an_empty_cloud_stays_empty() -> None:
+    empty = some_cloud(0)
+    assert len(surest_per_voxel(empty, 1.0)) == len(random_points(empty, 5)) == 0
+
+
+def test_the_draw_is_repeatable_without_repetition_and_depends_on_the_seed() -> None:
+    cloud = some_cloud()
+    first, again, other = (random_points(cloud, 100, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.points, again.points)
+    assert not torch.equal(first.points, other.points)
+    assert len(first.points.unique(dim=0)) == 100
+
+
+def test_concatenate_undoes_a_split() -> None:
+    cloud = some_cloud()
+    parts = [cloud.take(torch.arange(0, 400)), cloud.take(torch.arange(400, 1000))]
+    assert torch.equal(concatenate(parts).pixel, cloud.pixel)
+
+
+@pytest.mark.parametrize("slant_deg", [0, 30, 60, 80])
+def test_the_slope_of_a_plane_at_the_image_centre_is_the_tangent_of_its_slant(
+    slant_deg: float,
+) -> None:
+    tangent = math.tan(math.radians(slant_deg))
+    x = (pixel_grid(5, 5)[..., 0] - 2.5) / 1000
+    depth = 3 / (1 - tangent * x)
+    assert depth_slope(depth, 1000.0)[2, 2].item() == pytest.approx(tangent, rel=0.01, abs=1e-6)
+
+
+def test_neighbours_without_depth_make_no_slope() -> None:
+    depth = torch.full((5, 5), 2.0)
+    depth[0], depth[:, 4], depth[4, 0], depth[1, 1] = 0, torch.inf, torch.nan, -3
+    slope = depth_slope(depth, 500.0)
+    assert slope[2:4, 1:3].abs().max() == 0
+
+
+def test_equal_confidences_stay_together() -> None:
+    confidence, valid = torch.ones(4, 5), torch.ones(4, 5, dtype=torch.bool)
+    assert surest_pixels(confidence, valid, 30).all()
+
+
+def test_the_surest_pixel_stays_at_any_percentile() -> None:
+    confidence, valid = torch.arange(20.0).reshape(4, 5), torch.ones(4, 5, dtype=torch.bool)
+    assert surest_pixels(confidence, valid, 100).nonzero().tolist() == [[3, 4]]
+
+
+def test_pixels_that_do_not_count_do_not_move_the_percentile() -> None:
+    confidence = torch.arange(20.0).reshape(4, 5)
+    valid = confidence < 10
+    assert confidence[surest_pixels(confidence, valid, 50)].tolist() == [5, 6, 7, 8, 9]
