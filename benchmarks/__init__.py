@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy, runnable by anyone: `python -m benchmarks.NAME`."""

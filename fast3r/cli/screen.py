@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
 from fast3r.cli.options import Talk
-from fast3r.scene.stages import StageCost
+from fast3r.scene.stages import StageCost, Watcher
 
 
-class Screen:
+class Screen(Watcher):
     """Progress bars where stderr is a terminal, one line a stage elsewhere."""
 
     def __init__(self, talk: Talk) -> None:

@@ -4,6 +4,7 @@ Poses are compared pair by pair, so that no alignment of the two worlds is neede
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -75,3 +76,54 @@ def depth_error(
         return float("nan")
     scale = true.median() / made.median().clamp(min=1e-8)
     return ((made * scale - true).abs() / true).mean().item()
+
+
+def pointmap_error(
+    predicted: Float[Tensor, "views height width 3"],
+    truth: Float[Tensor, "views height width 3"],
+    valid: Bool[Tensor, "views height width"],
+) -> float:
+    """Return the mean distance between points, each map in units of its own mean distance.
+
+    This is the error inside the training loss: 0 is perfect, 1 is as far off as the scene is far.
+    """
+    made, true = predicted[valid], truth[valid]
+    made = made / made.norm(dim=-1).mean().clamp(min=1e-8)
+    true = true / true.norm(dim=-1).mean().clamp(min=1e-8)
+    return (made - true).norm(dim=-1).mean().item()
+
+
+@dataclass(frozen=True)
+class PoseScore:
+    """Poses of one or many scenes, over all pairs of views of each."""
+
+    rra15: float
+    """Share of pairs with a rotation error below 15 degrees."""
+
+    rta15: float
+    """Share of pairs with a translation direction error below 15 degrees."""
+
+    auc30: float
+    """Exact area under the recall of the larger error up to 30 degrees."""
+
+    rotation_deg: float
+    """Median rotation error."""
+
+
+def pose_score(
+    rotation_deg: Float[Tensor, " pairs"], translation_deg: Float[Tensor, " pairs"]
+) -> PoseScore:
+    """Return the usual summary of pose errors."""
+    return PoseScore(
+        rra15=share_below(rotation_deg, 15),
+        rta15=share_below(translation_deg, 15),
+        auc30=area_under_curve(rotation_deg, translation_deg, 30),
+        rotation_deg=rotation_deg.median().item(),
+    )
+
+
+def trivial_poses(views: int) -> Float[Tensor, "views 4 4"]:
+    """Return the answer that knows nothing: no rotation, a step along x from view to view."""
+    poses = torch.eye(4).repeat(views, 1, 1)
+    poses[:, 0, 3] = torch.arange(views, dtype=torch.float32)
+    return poses

@@ -107,10 +107,14 @@ class Fast3RConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     """Dense prediction."""
 
+    image_size: int = 512
+    """Long side of the images that the model was trained on, in pixels; any other runs too."""
+
 
 SMALL = Fast3RConfig(
     encoder=EncoderConfig(width=192, depth=4, heads=3, patch=8, absolute_position=True),
     fusion=FusionConfig(width=192, depth=8, heads=3, alternate=True, absolute_position=True),
     head=HeadConfig(features=32, last_features=16, level_widths=(32, 32, 48, 64)),
+    image_size=128,
 )
 """The bundled model, small enough to train from scratch and to run on a laptop."""

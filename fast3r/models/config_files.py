@@ -25,7 +25,7 @@ _HEAD_WIDTHS = {
 # Entries that change no number of a forward pass in evaluation mode. Two of them,
 # ManyAR_PatchEmbed and landscape_only, told the training how portraits were stored in a batch.
 _WITHOUT_EFFECT = {
-    "encoder_args": {"img_size", "patch_embed_cls", "attn_implementation"},
+    "encoder_args": {"patch_embed_cls", "attn_implementation"},
     "decoder_args": {"drop", "attn_drop", "attn_implementation"},
     "head_args": {"landscape_only", "skip_load_pretrained_head"},
 }
@@ -73,7 +73,7 @@ def write_published_config(config: Fast3RConfig) -> str:
             f"{fusion.temperature_views}; save in the format 'fast3r'"
         )
     parts = {
-        "encoder_args": _published_encoder(encoder),
+        "encoder_args": _published_encoder(encoder) | {"img_size": config.image_size},
         "decoder_args": _published_decoder(fusion, encoder.width),
         "head_args": _published_head(head, encoder.patch),
     }
@@ -119,12 +119,13 @@ def _described(kind: Any) -> str:
 
 def _read_published(entries: Mapping[str, Any]) -> Fast3RConfig:
     encoder_args, decoder_args, head_args = (_Entries(entries, part) for part in PUBLISHED_PARTS)
+    image_size = encoder_args.take("img_size", Fast3RConfig.image_size)
     encoder = _read_encoder(encoder_args)
     fusion = _read_decoder(decoder_args, encoder["width"])
     head = _read_head(head_args, encoder["patch"])
     for part in (encoder_args, decoder_args, head_args):
         part.refuse_rest()
-    ours = {"encoder": encoder, "fusion": fusion, "head": head}
+    ours = {"encoder": encoder, "fusion": fusion, "head": head, "image_size": image_size}
     return _read_dataclass(Fast3RConfig, ours, "published config")
 
 
@@ -209,7 +210,6 @@ def _published_encoder(encoder: EncoderConfig) -> dict[str, Any]:
         "depth": encoder.depth,
         "embed_dim": encoder.width,
         "encoder_type": "croco",
-        "img_size": 512,
         "mlp_ratio": encoder.mlp_ratio,
         "num_heads": encoder.heads,
         "patch_embed_cls": "PatchEmbedDust3R",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 
@@ -28,8 +27,8 @@ class StageCost:
     """Highest memory of tensors on the CUDA device during the stage; None elsewhere."""
 
 
-class Watcher(Protocol):
-    """Whoever wants to know how far a run is."""
+class Watcher:
+    """Told how far a run is; this one does nothing about it."""
 
     def started(self, stage: str) -> None:
         """Learn that a stage begins."""
@@ -51,7 +50,7 @@ class StageRecorder:
         self.costs: list[StageCost] = []
         """The stages that have ended."""
         self._device = torch.device(device)
-        self._watcher = watcher
+        self._watcher = watcher or Watcher()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
@@ -59,21 +58,15 @@ class StageRecorder:
         on_cuda = self._device.type == "cuda"
         if on_cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
-        if self._watcher is not None:
-            self._watcher.started(name)
+        self._watcher.started(name)
         start = time.perf_counter()
-        yield partial(self._advance, name)
+        yield partial(self._watcher.advanced, name)
         if on_cuda:
             torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - start
         device_peak = torch.cuda.max_memory_allocated(self._device) / 2**30 if on_cuda else None
         self.costs.append(StageCost(name, seconds, _host_peak_gib(), device_peak))
-        if self._watcher is not None:
-            self._watcher.ended(self.costs[-1])
-
-    def _advance(self, name: str, done: int, steps: int) -> None:
-        if self._watcher is not None:
-            self._watcher.advanced(name, done, steps)
+        self._watcher.ended(self.costs[-1])
 
 
 def _host_peak_gib() -> float | None:

@@ -23,6 +23,7 @@ from fast3r.data.sample import Sample
 from fast3r.evaluation.procedural import quick_score
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.fast3r import Fast3R, Tokens
+from fast3r.models.layers import Block
 from fast3r.training.losses import (
     LossTerms,
     Matches,
@@ -174,6 +175,7 @@ class Trainer:
         """Keep the queries and keys of the first two all-view blocks, to supervise them."""
         self.watched: list[Tensor] = []
         for block in list(self.model.fusion.blocks)[:4:2]:
+            assert isinstance(block, Block)
             block.qkv.register_forward_hook(lambda _m, _i, made: self.watched.append(made))
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:

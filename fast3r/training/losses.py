@@ -16,7 +16,7 @@ from fast3r.models.prediction import Pointmap, Prediction
 
 def frame_points(
     points: Float[Tensor, "batch views height width 3"],
-    world_from_frame: Float[Tensor, "batch #views 4 4"],
+    world_from_frame: Float[Tensor, "batch _ 4 4"],
 ) -> Float[Tensor, "batch views height width 3"]:
     """Return world points in the frame of a camera."""
     rotation = world_from_frame[..., :3, :3]
@@ -29,7 +29,7 @@ def mean_distance(
     valid: Bool[Tensor, "batch views height width"],
     *,
     per_view: bool,
-) -> Float[Tensor, "batch #views"]:
+) -> Float[Tensor, "batch _"]:
     """Return the mean distance of the valid points from the origin; 1 where there is none."""
     axes = (2, 3) if per_view else (1, 2, 3)
     # The masked distance is taken of a constant, so that no gradient is 0/0 at the origin.

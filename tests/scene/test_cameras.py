@@ -1,95 +1,16 @@
 """Cameras from pointmaps that were made from known cameras."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
-from fast3r.geometry.cameras import intrinsics_through, pinhole, pixel_grid, unproject
+from fast3r.geometry.cameras import pixel_grid
 from fast3r.geometry.poses import solve_poses
-from fast3r.geometry.transforms import rotation_angle_deg, rotation_exp
+from fast3r.geometry.transforms import rotation_angle_deg
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.cameras import RecoveredCameras, recover_cameras
-from fast3r.views.resize import plan_resize
-from fast3r.views.view import View
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A view of a bumpy surface, with everything that is to be found again."""
-
-    view: View
-    focal_px: float
-    world_from_camera: Tensor
-    depth: Tensor
-    local_unit: float
-
-    @property
-    def intrinsics(self) -> Tensor:
-        """In network pixels."""
-        original = pinhole(
-            torch.tensor(self.focal_px), self.view.original_height, self.view.original_width
-        )
-        return intrinsics_through(self.view.original_from_network.inverse(), original)
-
-
-def a_view(
-    seed: int, height: int, width: int, focal_px: float, *, camera_key: str | None = None
-) -> Truth:
-    """Return a view whose photo has this size, with what `load_views` would do to it."""
-    random = torch.Generator().manual_seed(seed)
-    resize = plan_resize(height, width, size=96, patch=8)
-    left, top = resize.padding
-    mask = torch.zeros(resize.height, resize.width, dtype=torch.bool)
-    mask[top : top + resize.content_height, left : left + resize.content_width] = True
-    view = View(
-        pixels=torch.zeros(resize.height, resize.width, 3, dtype=torch.uint8),
-        original_from_network=resize.original_from_network,
-        name=f"{seed}.jpg",
-        original_height=height,
-        original_width=width,
-        mask=None if mask.all() else mask,
-        camera_key=camera_key,
-    )
-    pose = torch.eye(4)
-    pose[:3, :3] = rotation_exp(torch.randn(3, generator=random) * 0.5)
-    pose[:3, 3] = torch.randn(3, generator=random)
-    coarse = 1.5 + 2 * torch.rand(1, 1, 6, 6, generator=random)
-    size = (resize.height, resize.width)
-    depth = torch.nn.functional.interpolate(coarse, size, mode="bicubic")[0, 0]
-    return Truth(view, focal_px, pose, depth, local_unit=float(0.3 + seed))
-
-
-def predicted(
-    truth: Truth, *, noise: float = 0.0, outliers: float = 0.0, local: bool = True
-) -> Prediction:
-    """Return the pointmaps that a network with such errors would predict."""
-    random = torch.Generator().manual_seed(7)
-    wrong = torch.rand(truth.depth.shape, generator=random) < outliers
-    if truth.view.mask is not None:
-        wrong |= ~truth.view.mask
-    world = unproject(truth.depth, truth.intrinsics, truth.world_from_camera)
-    points = unproject(truth.depth, truth.intrinsics)
-    world, points = (
-        (clean + noise * torch.randn(clean.shape, generator=random)).where(
-            ~wrong[..., None], 3 * torch.randn(clean.shape, generator=random)
-        )
-        for clean in (world, points)
-    )
-    confidence = 1 + 5 * torch.rand(truth.depth.shape, generator=random)
-    local_map = Pointmap(points[None] / truth.local_unit, confidence[None]) if local else None
-    return Prediction(Pointmap(world[None], confidence[None]), local_map)
-
-
-def nonsense(view: View) -> Prediction:
-    random = torch.Generator().manual_seed(3)
-    shape = (1, view.height, view.width)
-    maps = [
-        Pointmap(torch.randn(*shape, 3, generator=random), 1 + torch.rand(shape, generator=random))
-        for _ in range(2)
-    ]
-    return Prediction(*maps)
+from tests.scene.playback import Truth, a_view, nonsense, predicted
 
 
 def mixed_set() -> list[Truth]:

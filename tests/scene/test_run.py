@@ -1,0 +1,179 @@
+"""From views and a network to a scene."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fast3r.models.config import SMALL, Fast3RConfig
+from fast3r.models.fast3r import Chunks, Fast3R
+from fast3r.scene.run import recommended_size, reconstruct
+from fast3r.scene.stages import StageRecorder
+from fast3r.views.view import SkippedPhoto, View
+from fast3r.views.views import Views
+from tests.scene.playback import TINY, PlayedBack, a_random_model, a_view, predicted
+
+
+@pytest.fixture
+def model() -> Fast3R:
+    return a_random_model()
+
+
+def photos(count: int = 3) -> list[View]:
+    random = torch.Generator().manual_seed(0)
+    views = [a_view(seed, 480, 640, 560.0).view for seed in range(count)]
+    return [
+        replace(v, pixels=torch.randint(256, v.pixels.shape, generator=random).byte())
+        for v in views
+    ]
+
+
+def test_a_scene_has_the_cameras_that_the_pointmaps_were_made_from() -> None:
+    truths = [a_view(seed, 480, 640, 560.0) for seed in range(3)]
+    scene = reconstruct([t.view for t in truths], PlayedBack([predicted(t) for t in truths]))
+    for camera, truth in zip(scene.cameras, truths, strict=True):
+        assert camera is not None
+        torch.testing.assert_close(
+            camera.world_from_camera, truth.world_from_camera, rtol=0, atol=1e-3
+        )
+
+
+def test_a_single_view_has_a_camera() -> None:
+    truth = a_view(0, 480, 640, 560.0)
+    scene = reconstruct([truth.view], PlayedBack([predicted(truth)]))
+    assert scene.registered == [0]
+
+
+def test_points_of_the_scene_are_those_of_the_world_pointmaps() -> None:
+    truth = a_view(1, 300, 1600, 900.0)
+    prediction = predicted(truth)
+    scene = reconstruct([truth.view], PlayedBack([prediction]))
+    seen = scene.valid(0)
+    torch.testing.assert_close(
+        scene.world_points(0)[seen], prediction.world.points[0][seen], rtol=0, atol=0.01
+    )
+
+
+def test_views_that_find_no_place_are_listed_with_a_reason(model: Fast3R) -> None:
+    scene = reconstruct(photos(), model)
+    assert scene.registered == []
+    assert all("no pose fits its points" in str(failure) for failure in scene.failures)
+
+
+def test_skipped_photos_are_handed_on(model: Fast3R) -> None:
+    skipped = [SkippedPhoto("broken.jpg", "the file is cut short")]
+    assert reconstruct(Views(photos(), skipped), model).skipped == skipped
+
+
+def test_the_same_seed_gives_the_same_scene(model: Fast3R) -> None:
+    first, second = (reconstruct(photos(), model, seed=5) for _ in range(2))
+    for a, b in zip(first.confidence, second.confidence, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_another_seed_gives_another_scene(model: Fast3R) -> None:
+    first, second = (reconstruct(photos(), model, seed=seed) for seed in (0, 1))
+    assert not torch.equal(first.confidence[0], second.confidence[0])
+
+
+def test_chunks_do_not_change_the_scene(model: Fast3R) -> None:
+    chunks = Chunks(encoder_views=1, fusion_tokens=64, head_views=1)
+    whole, parts = reconstruct(photos(), model), reconstruct(photos(), model, chunks=chunks)
+    for a, b in zip(whole.confidence, parts.confidence, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_masked_pixels_do_not_change_the_scene(model: Fast3R) -> None:
+    view, *others = photos()
+    mask = torch.ones(view.height, view.width, dtype=torch.bool)
+    mask[:, :16] = False
+    repainted = view.pixels.clone()
+    repainted[:, :16] = 255
+    scenes = [
+        reconstruct([replace(view, pixels=pixels, mask=mask), *others], model)
+        for pixels in (view.pixels, repainted)
+    ]
+    for a, b in zip(scenes[0].confidence, scenes[1].confidence, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_in_bfloat16_the_pointmaps_are_still_in_float32(model: Fast3R) -> None:
+    exact = reconstruct(photos(), model, precision="float32").confidence[0]
+    rough = reconstruct(photos(), model, precision="bfloat16").confidence[0]
+    assert not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, rtol=0.05, atol=0)
+    # Were the last layer in bfloat16, its numbers would fall on a few hundred steps.
+    assert len(rough.unique()) > 0.9 * rough.numel()
+
+
+def test_weights_in_bfloat16_run(model: Fast3R) -> None:
+    scene = reconstruct(photos(), model.to(torch.bfloat16))
+    assert scene.confidence[0].dtype == torch.float32
+
+
+def test_the_tensors_of_a_scene_can_be_optimised(model: Fast3R) -> None:
+    truth = a_view(0, 480, 640, 560.0)
+    scene = reconstruct([truth.view], PlayedBack([predicted(truth)]))
+    camera = scene.cameras[0]
+    assert camera is not None
+    for tensor in (scene.depth[0], scene.confidence[0], camera.world_from_camera):
+        tensor.requires_grad_().square().sum().backward()
+        assert tensor.grad is not None
+
+
+def test_stages_are_measured_in_order(model: Fast3R) -> None:
+    recorder = StageRecorder()
+    reconstruct(photos(), model, recorder=recorder)
+    assert [cost.name for cost in recorder.costs] == ["encoder and fusion", "pointmaps", "cameras"]
+
+
+def test_no_views_are_refused(model: Fast3R) -> None:
+    with pytest.raises(ValueError, match=r"at least one view is needed, got none; .*load_views"):
+        reconstruct([], model)
+
+
+def test_sizes_that_do_not_fit_the_patch_are_refused(model: Fast3R) -> None:
+    view = replace(photos(1)[0], pixels=torch.zeros(20, 24, 3, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="multiples of 8 px, got 20x24"):
+        reconstruct([view], model)
+
+
+def test_a_negative_seed_is_refused(model: Fast3R) -> None:
+    with pytest.raises(ValueError, match="seed must not be negative, got -1"):
+        reconstruct(photos(), model, seed=-1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ],
+)
+def test_too_little_memory_says_what_to_reduce(
+    model: Fast3R, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(model, "tokens", fail)
+    with pytest.raises(MemoryError, match=r"too small for 3 views of up to 96x72 px; use fewer"):
+        reconstruct(photos(), model)
+
+
+def test_other_faults_of_the_network_stay_what_they_are(
+    model: Fast3R, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(model, "tokens", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        reconstruct(photos(), model)
+
+
+@pytest.mark.parametrize(("config", "size"), [(Fast3RConfig(), 512), (SMALL, 224), (TINY, 224)])
+def test_each_model_has_its_size(config: Fast3RConfig, size: int) -> None:
+    assert recommended_size(config) == size
+    assert size % config.encoder.patch == 0
