@@ -92,7 +92,7 @@ def assert_refused(outcome: Outcome, *words: str) -> None:
 
 
 def reconstruct(fast3r, photos: object, output: Path, *options: object) -> Outcome:
-    return fast3r("reconstruct", photos, "--output", output, "--size", SIZE, *options)
+    return fast3r("reconstruct", photos, "--output", output, *options)
 
 
 # --- reconstruct -----------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_the_report_tells_how_the_scene_was_made(fast3r, photos, tmp_path) -> No
     assert report["device"].startswith("cpu")
     assert report["precision"] == "float32"
     assert report["seed"] == 3
-    assert report["options"]["size"] == SIZE
+    assert report["options"]["share_focal"] == "camera"
     assert report["views"] == {"used": 3, "registered": 3, "left_out": 1}
     assert report["left_out"][0]["name"] == "broken.jpg"
     assert report["left_out"][0]["reason"]
@@ -192,9 +192,19 @@ def test_more_formats_can_be_asked_for(fast3r, photos, tmp_path, options: list[s
     assert len(load(tmp_path / "out/scene.npz").registered) == 3
 
 
+def test_size_is_what_the_network_sees(fast3r, tmp_path, truths, random_weights) -> None:
+    save_photos(truths, tmp_path / "photos")
+    options = ("--model", random_weights, "--size", SIZE // 2, "--quiet")
+    reconstruct(fast3r, tmp_path / "photos", tmp_path / "out", *options)
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["options"]["size"] == SIZE // 2
+    # The threshold is a share of the long side: half of what it is at the model's own size.
+    assert "within 2.2 px" in report["unregistered"][0]["reason"]
+
+
 def test_photos_can_be_named_one_by_one(fast3r, photos, tmp_path) -> None:
     named = [photos / f"{index}.png" for index in range(3)]
-    outcome = fast3r("reconstruct", *named, "--output", tmp_path / "out", "--size", SIZE)
+    outcome = fast3r("reconstruct", *named, "--output", tmp_path / "out")
     assert outcome.code == 0, outcome.err
 
 

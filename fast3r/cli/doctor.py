@@ -5,7 +5,6 @@ from fast3r.cli.options import Doctor
 from fast3r.models.checkpoints import BUNDLED
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.scene.machine import EXTRAS, Device, Machine, estimate_memory, survey
-from fast3r.scene.run import recommended_size
 
 _MODELS = {"small": SMALL, "large": Fast3RConfig()}
 
@@ -33,9 +32,9 @@ def _print_device(device: Device) -> None:
     if device.memory_gib is None or device.free_gib is None:
         print("  memory unknown")
         return
-    print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free, which by estimate holds")
+    print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free; by estimate that is memory for")
     for name, config in _MODELS.items():
-        size = recommended_size(config)
+        size = config.image_size
         need = estimate_memory(config, size=size, precision=device.precision)
         views = need.views_within(0.9 * device.free_gib)
         rounded = int(float(f"{views:.2g}"))

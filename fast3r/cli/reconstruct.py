@@ -12,7 +12,7 @@ from fast3r.models.fast3r import Fast3R
 from fast3r.scene.machine import choose_device, choose_precision, hardware_name
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.report import RunReport, write_report
-from fast3r.scene.run import recommended_size, reconstruct
+from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.load import load_views
 from fast3r.views.sources import find_sources
@@ -80,7 +80,7 @@ def _load(
     with recorder.stage("load photos") as tell:
         views = load_views(
             options.photos,
-            size=recommended_size(model.config) if options.size is None else options.size,
+            size=options.size or model.config.image_size,
             patch=model.patch,
             masks=options.masks,
             fps=options.fps,

@@ -21,7 +21,7 @@ class ResidualConv(nn.Module):
 
     def forward(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Return refined maps."""
-        return maps + self.conv2(F.relu(self.conv1(F.relu(maps))))
+        return maps + self.conv2(F.relu(self.conv1(F.relu(maps)), inplace=True))
 
 
 class Refine(nn.Module):
@@ -40,8 +40,10 @@ class Refine(nn.Module):
         if level is not None:
             assert self.skip is not None
             path = path + self.skip(level)
-        path = F.interpolate(self.path(path), scale_factor=2, mode="bilinear", align_corners=True)
-        return self.out(path)
+        # The 1x1 convolution comes last in DPT; before the interpolation it is the same map, and
+        # has a quarter of the pixels.
+        path = self.out(self.path(path))
+        return F.interpolate(path, scale_factor=2, mode="bilinear", align_corners=True)
 
 
 class DptHead(nn.Module):
@@ -90,7 +92,7 @@ class DptHead(nn.Module):
         size = (rows * self.patch, columns * self.patch)
         if path.shape[2:] != size:
             path = F.interpolate(path, size=size, mode="bilinear", align_corners=True)
-        return self.out3(F.relu(self.out2(path)))
+        return self.out3(F.relu(self.out2(path), inplace=True))
 
     def _level_map(self, tokens: Tensor, k: int, grid: tuple[int, int]) -> Tensor:
         maps = tokens.transpose(1, 2).unflatten(2, grid)

@@ -116,9 +116,8 @@ class Fusion(nn.Module):
         self, block: nn.Module, tokens: Tensor, layout: Layout, chunk: int | None
     ) -> Tensor:
         """Run a block in which a token sees only the tokens of its own view."""
-        limit = None if chunk is None else max(1, chunk // layout.views[0].count)
         pieces = []
-        for run in layout.runs(None if torch.is_grad_enabled() else limit):
+        for run in layout.runs(None if torch.is_grad_enabled() else chunk):
             piece = tokens[:, run.tokens]
             alone = piece.unflatten(1, (run.views, -1)).flatten(0, 1)
             done = block(alone, rotation=self._rotation(run, tokens))

@@ -124,15 +124,28 @@ class Block(nn.Module):
         scale = sharpness / math.sqrt(tokens.shape[-1] // self.heads)
         mask = None if keep is None else keep[:, None, None]
         parts = _parts(tokens.shape[1], chunk)
-        queries, keys, values = self._project(tokens, parts, rotation)
-        for part in parts:
-            if queries is None or len(parts) > 1:
-                queries = self._queries(tokens[:, part], rotation)
-            seen = F.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
-            tokens = _add(tokens, part, self.proj(seen.transpose(1, 2).flatten(2)))
+        tokens = self._attend(tokens, parts, rotation, mask, scale)
         for part in parts:
             hidden = F.gelu(self.fc1(self.norm2(tokens[:, part])))
             tokens = _add(tokens, part, self.fc2(hidden))
+        return tokens
+
+    def _attend(
+        self,
+        tokens: Tensor,
+        parts: Sequence[slice],
+        rotation: Rotation | None,
+        mask: Tensor | None,
+        scale: float,
+    ) -> Tensor:
+        """Add attention to the tokens; a method, so that keys and values are gone after it."""
+        queries, keys, values = self._project(tokens, parts, rotation)
+        for part in parts:
+            if len(parts) > 1:
+                queries = self._queries(tokens[:, part], rotation)
+            assert queries is not None
+            seen = F.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
+            tokens = _add(tokens, part, self.proj(seen.transpose(1, 2).flatten(2)))
         return tokens
 
     def _project(

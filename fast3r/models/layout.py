@@ -100,11 +100,12 @@ class Layout:
         return list(by_grid.values())
 
     def runs(self, limit: int | None = None) -> Iterator[Run]:
-        """Yield runs of at most `limit` views, in order."""
+        """Yield runs of at most `limit` tokens, but at least one view, in order."""
         first = 0
         while first < len(self.views):
+            most = len(self.views) if limit is None else limit // self.views[first].count
             end = first + 1
-            while self._continues(first, end) and (limit is None or end - first < limit):
+            while end - first < most and self._continues(first, end):
                 end += 1
             tokens = slice(self.starts[first], self.starts[end])
             yield Run(first, end - first, tokens, self.views[first])

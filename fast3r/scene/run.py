@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fast3r.models.config import Fast3RConfig
 from fast3r.models.fast3r import Chunks, Fast3R, Tokens
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.cameras import PoseRecipe, ShareFocal, recover_cameras
@@ -83,11 +82,6 @@ def reconstruct(
         skipped=list(views.skipped) if isinstance(views, Views) else [],
         scale=Scale(),
     )
-
-
-def recommended_size(config: Fast3RConfig) -> int:
-    """Return the long side in pixels, at network size, that a model was made for."""
-    return 512 if config.encoder.patch == 16 else 224
 
 
 @torch.inference_mode()

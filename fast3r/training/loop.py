@@ -30,6 +30,7 @@ from fast3r.training.losses import (
     MatchingLoss,
     PointmapLoss,
     attention_entropy,
+    pose_consistency,
     true_matches,
 )
 
@@ -86,6 +87,9 @@ class TrainingConfig:
 
     matching_weight: float = 0.5
     """Weight of the matching losses on the tokens of encoder and fusion; falls to a tenth."""
+
+    pose_weight: float = 1.0
+    """Weight of the world map against the local map moved by the true pose."""
 
     seed: int = 0
     """Of weights and scenes."""
@@ -235,9 +239,11 @@ class Trainer:
             tokens = self.model.tokens(sample.images, seed=self.step)
             predictions = dict(self.model.predict(tokens))
             matching, accuracy = self._matching(tokens, matches)
-        terms = self.loss([predictions[v] for v in sorted(predictions)], sample)
+        in_order = [predictions[v] for v in sorted(predictions)]
+        terms = self.loss(in_order, sample)
+        pose_loss, pose_error = pose_consistency(self.loss, in_order, sample)
         weight = self.config.matching_weight * (1 - 0.9 * self.share)
-        (terms.total + weight * matching).backward()
+        (terms.total + self.config.pose_weight * pose_loss + weight * matching).backward()
         parameters = [*self.model.parameters(), *self.matchers.parameters()]
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         if norm.isfinite():
@@ -245,7 +251,7 @@ class Trainer:
                 optimizer.step()
         for parameter in parameters:
             parameter.grad = None
-        return _figures(terms, matching, accuracy, norm)
+        return _figures(terms, pose_error, matching, accuracy, norm)
 
     def _matches(self, sample: Sample) -> Matches:
         views = sample.images.shape[1]
@@ -308,6 +314,7 @@ _FIGURES = (
     "loss",
     "world_error",
     "local_error",
+    "pose_error",
     "matching_loss",
     "encoder_matches",
     "fusion_matches",
@@ -315,7 +322,9 @@ _FIGURES = (
 )
 
 
-def _figures(terms: LossTerms, matching: Tensor, accuracy: Tensor, norm: Tensor) -> Tensor:
+def _figures(
+    terms: LossTerms, pose_error: Tensor, matching: Tensor, accuracy: Tensor, norm: Tensor
+) -> Tensor:
     local = terms.world_error if terms.local_error is None else terms.local_error
-    values = [terms.total, terms.world_error, local, matching, *accuracy, norm]
+    values = [terms.total, terms.world_error, local, pose_error, matching, *accuracy, norm]
     return torch.stack([value.detach().float() for value in values])

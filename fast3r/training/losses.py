@@ -89,6 +89,30 @@ class PointmapLoss:
         return LossTerms(total, world_error.mean(), local_error.mean())
 
 
+def pose_consistency(
+    loss: PointmapLoss, predictions: list[Prediction], sample: Sample
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the loss of the world map against the local map moved by the true pose, and its error.
+
+    Both maps share the errors of their depth, so what is left is the error of the pose. Against
+    the true points it is drowned in that of the depth, which is why poses are learned late. The
+    local map is a constant here, scaled to the truth view by view.
+    """
+    maps = [p.local for p in predictions if p.local is not None]
+    local = stacked(maps).points.detach().float()
+    true = frame_points(sample.points, sample.world_from_camera)
+    scale = mean_distance(true, sample.valid, per_view=True)
+    scale = scale / mean_distance(local, sample.valid, per_view=True)
+    pose = torch.linalg.inv(sample.world_from_camera[:, :1]) @ sample.world_from_camera
+    target = torch.einsum(
+        "bnij,bnhwj->bnhwi", pose[..., :3, :3], local * scale[..., None, None, None]
+    )
+    target = target + pose[:, :, None, None, :3, 3]
+    world = stacked([p.world for p in predictions])
+    terms, error = loss.view_terms(world, target, sample.valid, per_view=False)
+    return terms.mean(), error.mean()
+
+
 @dataclass(frozen=True)
 class LossTerms:
     """One step's loss and the errors behind it."""

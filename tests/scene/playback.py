@@ -23,6 +23,7 @@ TINY = Fast3RConfig(
     encoder=EncoderConfig(width=16, depth=1, heads=1, patch=8),
     fusion=FusionConfig(width=16, depth=4, heads=1),
     head=HeadConfig(features=8, last_features=8, level_widths=(8, 8, 8, 8)),
+    image_size=SIZE,
 )
 
 

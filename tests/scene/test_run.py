@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.fast3r import Chunks, Fast3R
-from fast3r.scene.run import recommended_size, reconstruct
+from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.view import SkippedPhoto, View
 from fast3r.views.views import Views
-from tests.scene.playback import TINY, PlayedBack, a_random_model, a_view, predicted
+from tests.scene.playback import PlayedBack, a_random_model, a_view, predicted
 
 
 @pytest.fixture
@@ -171,9 +170,3 @@ def test_other_faults_of_the_network_stay_what_they_are(
     monkeypatch.setattr(model, "tokens", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         reconstruct(photos(), model)
-
-
-@pytest.mark.parametrize(("config", "size"), [(Fast3RConfig(), 512), (SMALL, 224), (TINY, 224)])
-def test_each_model_has_its_size(config: Fast3RConfig, size: int) -> None:
-    assert recommended_size(config) == size
-    assert size % config.encoder.patch == 0

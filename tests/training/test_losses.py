@@ -12,6 +12,7 @@ from fast3r.training.losses import (
     MatchingLoss,
     PointmapLoss,
     frame_points,
+    pose_consistency,
     true_matches,
 )
 
@@ -133,3 +134,21 @@ def test_frame_points_inverts_the_pose() -> None:
     sample = plane_sample(8)
     local = frame_points(sample.points, sample.world_from_camera)
     torch.testing.assert_close(local[:, 1], local[:, 0])
+
+
+def test_the_pose_term_sees_the_pose_and_not_the_depth() -> None:
+    sample = plane_sample(8)
+    local = frame_points(sample.points, sample.world_from_camera)
+    warped = local * (1 + 0.3 * torch.rand(1, 2, 32, 48, 1))  # wrong depth, right rays
+    moved = warped + sample.world_from_camera[:, :, None, None, :3, 3]
+    scale = local.norm(dim=-1).mean(dim=(2, 3)) / warped.norm(dim=-1).mean(dim=(2, 3))
+    right = warped * scale[..., None, None, None] + (moved - warped)
+    sure = torch.ones(1, 32, 48)
+    errors = []
+    for world in (right, warped):
+        predictions = [
+            Prediction(Pointmap(world[:, v], sure), Pointmap(warped[:, v], sure)) for v in range(2)
+        ]
+        errors.append(pose_consistency(PointmapLoss(), predictions, sample)[1].item())
+    assert errors[0] == pytest.approx(0, abs=1e-5)
+    assert errors[1] > 0.05
