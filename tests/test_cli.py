@@ -305,6 +305,7 @@ def test_a_broken_video_is_refused(fast3r, photos, tmp_path) -> None:
         (["--seed", "-1"], ["--seed", "-1"]),
         (["--size", "100"], ["100", "8"]),
         (["--size", "-8"], ["-8"]),
+        (["--size", "0"], ["0"]),
         (["--fps", "2"], ["video"]),
         (["--masks", "nowhere"], ["nowhere"]),
         (["--min-conf-percentile", "101"], ["--min-conf-percentile", "101"]),

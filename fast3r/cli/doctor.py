@@ -32,7 +32,7 @@ def _print_device(device: Device) -> None:
     if device.memory_gib is None or device.free_gib is None:
         print("  memory unknown")
         return
-    print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free; by estimate that is memory for")
+    print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free; by estimate this holds")
     for name, config in _MODELS.items():
         size = config.image_size
         need = estimate_memory(config, size=size, precision=device.precision)

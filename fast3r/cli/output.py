@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from fast3r.export.formats import chosen_formats, write_formats
+from fast3r.export.formats import FORMATS, Format, chosen_formats, write_formats
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
 from fast3r.scene.staging import staging
+from fast3r.viz.stills import write_still
+
+_FORMATS = {**FORMATS, "still": Format("still.png", write_still)}
 
 
 def requested_formats(options: Iterable[str]) -> list[str]:
@@ -16,7 +19,8 @@ def requested_formats(options: Iterable[str]) -> list[str]:
         ValueError: A format is unknown.
         ImportError: A format needs an extra that is not installed.
     """
-    return chosen_formats(name.strip() for option in options for name in option.split(","))
+    names = (name.strip() for option in options for name in option.split(","))
+    return chosen_formats(names, table=_FORMATS)
 
 
 def check_writable(directory: Path) -> None:
@@ -52,7 +56,7 @@ def write_each(
         for done, name in enumerate(formats):
             tell(done, len(formats))
             try:
-                write_formats(scene, directory, [name], cloud=cloud)
+                write_formats(scene, directory, [name], cloud=cloud, table=_FORMATS)
             except OSError as error:
                 raise ValueError(_cannot_write(directory, error)) from error
 

@@ -38,11 +38,12 @@ def run(options: Reconstruct) -> int:
         recorder = StageRecorder(device, watcher=screen)
         model, views = _load(options, device, recorder)
         report = _report(options, model, recorder)
-        screen.say(f"{len(views)} views on {report.device} in {report.precision}")
+        screen.say(f"{len(views)} photos or frames, on {report.device} in {report.precision}")
         scene = reconstruct(
             views,
             model,
             seed=options.seed,
+            size=options.size,
             precision=options.precision,
             share_focal=options.share_focal,
             recorder=recorder,
@@ -80,7 +81,7 @@ def _load(
     with recorder.stage("load photos") as tell:
         views = load_views(
             options.photos,
-            size=options.size or model.config.image_size,
+            size=model.config.image_size if options.size is None else options.size,
             patch=model.patch,
             masks=options.masks,
             fps=options.fps,

@@ -81,7 +81,9 @@ def quick_score(model: Fast3R, *, scenes: int = 32, size: tuple[int, int] = (72,
     with torch.no_grad():
         poses = rigid_poses(model(sample.images)).cpu()
     model.train(was_training)
-    return _pooled([relative_pose_errors(list(p), t) for p, t in zip(poses, _truth(sample), strict=True)])
+    return _pooled(
+        [relative_pose_errors(list(p), t) for p, t in zip(poses, _truth(sample), strict=True)]
+    )
 
 
 def rigid_poses(predictions: list[Prediction]) -> Float[Tensor, "batch views 4 4"]:

@@ -4,7 +4,7 @@ Whatever is written appears under its name whole or not at all: an interrupted o
 leaves what was there before.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,10 +83,11 @@ _BY_SUFFIX = {
 }
 
 
-def chosen_formats(names: Iterable[str]) -> list[str]:
+def chosen_formats(names: Iterable[str], *, table: Mapping[str, Format] = FORMATS) -> list[str]:
     """Return the formats that names ask for, each once; `all` is every one that can be written.
 
-    Of the two encodings of a COLMAP model `all` takes the binary one.
+    Of the two encodings of a COLMAP model `all` takes the binary one. A `table` with more formats
+    serves rooms above this one.
 
     Raises:
         ValueError: A name is unknown.
@@ -95,11 +96,11 @@ def chosen_formats(names: Iterable[str]) -> list[str]:
     chosen: dict[str, None] = {}
     for name in names:
         if name == "all":
-            chosen |= {n: None for n, f in FORMATS.items() if f.installed and n != "colmap-text"}
-        elif name not in FORMATS:
-            raise ValueError(f"unknown format {name!r}; known are {', '.join(FORMATS)} and all")
+            chosen |= {n: None for n, f in table.items() if f.installed and n != "colmap-text"}
+        elif name not in table:
+            raise ValueError(f"unknown format {name!r}; known are {', '.join(table)} and all")
         else:
-            _require(name)
+            _require(name, table[name])
             chosen[name] = None
     return list(chosen)
 
@@ -110,6 +111,7 @@ def write_formats(
     names: Iterable[str],
     *,
     cloud: PointCloud | None = None,
+    table: Mapping[str, Format] = FORMATS,
 ) -> None:
     """Write a scene into a directory in every format named, as `chosen_formats` reads them.
 
@@ -118,15 +120,16 @@ def write_formats(
     Args:
         scene: What to write.
         directory: Made where missing.
-        names: Keys of `FORMATS`, or `all`.
+        names: Keys of the table, or `all`.
         cloud: The points to write; without it those of `scene.point_cloud()`.
+        table: What there is to choose from.
 
     Raises:
         ValueError: A name is unknown, or no view has a camera and a format needs one.
         ImportError: A format needs an extra that is not installed.
         OSError: The disk is full, or a permission is missing.
     """
-    formats = [FORMATS[name] for name in chosen_formats(names)]
+    formats = [table[name] for name in chosen_formats(names, table=table)]
     if cloud is None and any(f.draws_points for f in formats):
         cloud = scene.point_cloud()
     _write(scene, Path(directory), [(f, f.target) for f in formats], cloud)
@@ -150,7 +153,7 @@ def save(scene: Reconstruction, path: str | Path, *, cloud: PointCloud | None = 
     """
     path = Path(path)
     name = _format_of(path)
-    _require(name)
+    _require(name, FORMATS[name])
     if name == "colmap" and path.parts[-2:] != ("sparse", "0"):
         path = path / "sparse" / "0"
     _write(scene, path.parent, [(FORMATS[name], path.name)], cloud)
@@ -183,8 +186,7 @@ def _format_of(path: Path) -> str:
     )
 
 
-def _require(name: str) -> None:
-    wanted = FORMATS[name]
+def _require(name: str, wanted: Format) -> None:
     if not wanted.installed:
         raise ImportError(
             f"the format {name} needs {wanted.module}: pip install 'fast3r[{wanted.extra}]'"

@@ -28,13 +28,13 @@ class Chunks:
     While gradients are recorded everything is one chunk.
     """
 
-    encoder_views: int = 16
+    encoder_views: int = 8
     """Views encoded at a time."""
 
-    fusion_tokens: int = 32768
+    fusion_tokens: int = 8192
     """Tokens whose queries and MLP are computed at a time."""
 
-    head_views: int = 4
+    head_views: int = 2
     """Views whose pointmaps are computed at a time."""
 
 
@@ -166,10 +166,11 @@ class Fast3R(nn.Module):
     ) -> Iterator[tuple[int, Prediction]]:
         """Yield view indices and predictions, from the output of `tokens`."""
         size = None if torch.is_grad_enabled() else (chunks or Chunks()).head_views
+        dtype = self.world_head.out3.weight.dtype  # tokens made under autocast have another
         for group in tokens.layout.groups():
             grid = tokens.layout.views[group[0]].grid
             for views in group_chunks(group, size):
-                levels = [gather_tokens(level, tokens.layout, views) for level in tokens.levels]
+                levels = [gather_tokens(x, tokens.layout, views).to(dtype) for x in tokens.levels]
                 world = self.world_head(levels, grid)
                 local = None if self.local_head is None else self.local_head(levels, grid)
                 for place, view in enumerate(views):

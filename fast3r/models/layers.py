@@ -126,8 +126,7 @@ class Block(nn.Module):
         parts = _parts(tokens.shape[1], chunk)
         tokens = self._attend(tokens, parts, rotation, mask, scale)
         for part in parts:
-            hidden = F.gelu(self.fc1(self.norm2(tokens[:, part])))
-            tokens = _add(tokens, part, self.fc2(hidden))
+            tokens = _add(tokens, part, self._mlp(tokens[:, part]))
         return tokens
 
     def _attend(
@@ -141,10 +140,9 @@ class Block(nn.Module):
         """Add attention to the tokens; a method, so that keys and values are gone after it."""
         queries, keys, values = self._project(tokens, parts, rotation)
         for part in parts:
-            if len(parts) > 1:
-                queries = self._queries(tokens[:, part], rotation)
-            assert queries is not None
-            seen = F.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
+            asking = self._queries(tokens[:, part]) if queries is None else queries
+            seen = F.scaled_dot_product_attention(asking, keys, values, mask, scale=scale)
+            del asking  # else they live on beside those of the next part
             tokens = _add(tokens, part, self.proj(seen.transpose(1, 2).flatten(2)))
         return tokens
 
@@ -167,15 +165,18 @@ class Block(nn.Module):
             if pair is None:
                 pair = made.new_empty(*tokens.shape[:2], 2, self.heads, width // self.heads)
             pair[:, part] = made.unflatten(-1, (2, self.heads, -1))
+            del made  # else it lives on beside that of the next part
         assert pair is not None
         keys, values = pair.permute(2, 0, 3, 1, 4).unbind(0)
         return None, keys, values
 
-    def _queries(self, tokens: Tensor, rotation: Rotation | None) -> Tensor:
-        assert rotation is None
+    def _queries(self, tokens: Tensor) -> Tensor:
         width = tokens.shape[-1]
         made = F.linear(self.norm1(tokens), self.qkv.weight[:width], self._bias(slice(width)))
         return made.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _mlp(self, tokens: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(self.norm2(tokens))))
 
     def _bias(self, rows: slice) -> Tensor | None:
         return None if self.qkv.bias is None else self.qkv.bias[rows]

@@ -112,7 +112,7 @@ def recover_cameras(
         ValueError: An option is unknown.
     """
     device = torch.device(device)
-    masks = [view.mask for view in views]  # each look may decode the photo anew
+    masks = [view.mask for view in views]  # once, as each look may decode the photo anew
     focals_px = torch.full((len(views),), torch.nan)
     for batch in batches(predictions, views, masks, device):
         focals_px[batch.views] = estimate_focals(batch, views, seed)
@@ -181,9 +181,8 @@ def _robust_poses(
     PnP minimises what they are compared by, so the similarity wins only where PnP has lost its
     way or given up, because too few world points land near their pixels.
     """
-    height, width = batch.world.shape[1:3]
     world, confidence = batch.world.flatten(1, 2), batch.world_confidence.flatten(1)
-    threshold_px = _MAX_REPROJECTION * max(height, width)
+    threshold_px = _threshold_px(batch)
     found = solve_poses(
         world,
         _pixels(batch),
@@ -223,9 +222,9 @@ def _reference_poses(
         for i in range(len(world))
     ]
     poses = torch.cat([estimate.world_from_camera for estimate in found]).to(intrinsics)
-    threshold_px = _MAX_REPROJECTION * max(batch.world.shape[1:3])
     registered = torch.cat([estimate.registered for estimate in found]).to(poses.device)
-    return _judged(sample, intrinsics, poses, threshold_px)._replace(registered=registered)
+    judged = _judged(sample, intrinsics, poses, _threshold_px(batch))
+    return judged._replace(registered=registered)
 
 
 def _rigid(similarity: Similarity) -> Float[Tensor, "views 4 4"]:
@@ -274,6 +273,11 @@ def _sampled(batch: Batch, seed: int) -> _Sample:
     return _Sample(pixels[:, chosen], world.where(weights[..., None] > 0, 0), weights, local_depth)
 
 
+def _threshold_px(batch: Batch) -> float:
+    """Return how far from its pixel a world point may land."""
+    return _MAX_REPROJECTION * max(batch.world.shape[1:3])
+
+
 def _pixels(batch: Batch) -> Float[Tensor, "1 points 2"]:
     height, width = batch.world.shape[1:3]
     return pixel_grid(height, width, batch.world.device).flatten(0, 1)[None]
@@ -298,10 +302,10 @@ def _reason(batch: Batch, poses: _Poses, place: int) -> str:
     """Say why a view of a batch was not registered."""
     if not (batch.world_confidence[place] > 0).any():
         return "its mask leaves nothing of it"
-    threshold_px = _MAX_REPROJECTION * max(batch.world.shape[1:3])
     ratio, error_px = poses.inlier_ratio[place].item(), poses.reprojection_px[place].item()
-    where = f" (median {error_px:.1f} px)" if math.isfinite(error_px) else ""
-    return (
-        f"no pose fits its points: {ratio:.0%} of them land within {threshold_px:.1f} px of their "
-        f"pixels{where}, {_MIN_INLIER_RATIO:.0%} are needed"
-    )
+    figures = f"{ratio:.0%} of them land within {_threshold_px(batch):.1f} px of their pixels"
+    if math.isfinite(error_px):
+        figures += f" (median {error_px:.1f} px)"
+    if ratio < _MIN_INLIER_RATIO:
+        return f"no pose fits its points: {figures}, {_MIN_INLIER_RATIO:.0%} are needed"
+    return f"its points do not determine a pose, although {figures}"

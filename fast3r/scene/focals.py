@@ -25,7 +25,8 @@ def estimate_focals(batch: Batch, views: Sequence[View], seed: int) -> Float[Ten
     if points is None:
         points, confidence = batch.world, batch.world_confidence
     maps = torch.stack([views[index].original_from_network.double() for index in batch.views])
-    pitch = maps.diagonal(dim1=-2, dim2=-1)[:, :2].abs()
+    pitch = maps.diagonal(dim1=-2, dim2=-1)[:, :2]
+    assert (pitch > 0).all(), "network images stand upright"
     mean_pitch = pitch.prod(dim=-1).sqrt()
     centre = torch.stack([network_intrinsics(views[i], torch.ones(()))[:2, 2] for i in batch.views])
     # Stretching the points makes up for network pixels that are not square in the photo.

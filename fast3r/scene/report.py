@@ -11,6 +11,7 @@ import torch
 from fast3r import __version__
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageCost
+from fast3r.scene.staging import staging
 
 
 @dataclass(frozen=True)
@@ -64,4 +65,6 @@ def write_report(report: RunReport, scene: Reconstruction, path: Path) -> None:
         "left_out": skipped,
         "unregistered": unregistered,
     }
-    path.write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")
+    with staging(path.parent) as stage:
+        text = json.dumps(document, indent=1, default=str)
+        (stage / path.name).write_text(text + "\n", encoding="utf-8")

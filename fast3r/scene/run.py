@@ -10,14 +10,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fast3r.models.fast3r import Chunks, Fast3R, Tokens
+from fast3r.models.fast3r import Chunks, Fast3R
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.cameras import PoseRecipe, ShareFocal, recover_cameras
 from fast3r.scene.machine import Precision, choose_device, choose_precision
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.scene.stages import StageRecorder
-from fast3r.views.views import Views
+from fast3r.views.fitting import fit_view
 from fast3r.views.view import View
+from fast3r.views.views import Views
 
 
 def reconstruct(
@@ -25,6 +26,7 @@ def reconstruct(
     model: Fast3R,
     *,
     seed: int = 0,
+    size: int | None = None,
     device: str | None = None,
     precision: Literal["auto"] | Precision = "auto",
     chunks: Chunks | None = None,
@@ -39,6 +41,8 @@ def reconstruct(
             frame becomes the world.
         model: From `fast3r.load_model`.
         seed: Equal seeds give equal results.
+        size: Long side in pixels at which the network sees the views; by default the one that the
+            model was trained for. Larger views are made smaller, smaller ones stay.
         device: Moves the model there first ("cuda", "mps", "cpu", "auto" for the best of these);
             by default it stays where it is.
         precision: Of encoder and fusion; the heads always compute in float32. "auto" is bfloat16
@@ -61,20 +65,22 @@ def reconstruct(
     if device is not None:
         model = model.to(choose_device(device))
     precision = choose_precision(precision, model.device)
+    size = model.config.image_size if size is None else size
+    fitted = [fit_view(view, size=size, patch=model.patch) for view in views]
     recorder = recorder or StageRecorder(model.device)
-    with _explained_out_of_memory(views, model.device):
-        predictions = _predict(views, model, seed, precision, chunks, recorder)
+    with _explained_out_of_memory(fitted, model.device):
+        predictions = _predict(fitted, model, seed, precision, chunks, recorder)
     with recorder.stage("cameras"):
         found = recover_cameras(
             predictions,
-            views,
+            fitted,
             share_focal=share_focal,
             pose_recipe=pose_recipe,
             device=model.device,
             seed=seed,
         )
     return Reconstruction(
-        views=list(views),
+        views=fitted,
         cameras=found.cameras,
         depth=found.depth,
         confidence=found.confidence,
@@ -100,7 +106,8 @@ def _predict(
         torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"),
     ):
         tokens = model.tokens(images, seed=seed, masks=masks, chunks=chunks)
-    _to_format_of(model, tokens)
+    # The heads run without autocast: in bfloat16 their last layer would round each coordinate to 1
+    # part in 256, a noise of one pixel. In float32 the pointmaps are four times less rough.
     found: dict[int, Prediction] = {}
     with recorder.stage("pointmaps") as tell:
         for index, prediction in model.predict(tokens, chunks=chunks):
@@ -121,17 +128,6 @@ def _inputs(views: Sequence[View]) -> tuple[list[Tensor], list[Tensor] | None]:
     everywhere = [torch.ones_like(image[:, 0], dtype=torch.bool) for image in images]
     masks = [mask if mask is None else mask[None] for _, mask in pairs]
     return images, [e if m is None else m for m, e in zip(masks, everywhere, strict=True)]
-
-
-def _to_format_of(model: Fast3R, tokens: Tokens) -> None:
-    """Turn tokens into the number format of the weights, for heads that run without autocast.
-
-    In bfloat16 their last layer would round each coordinate to 1 part in 256, which shows as
-    noise of a pixel; in float32 the roughness of the pointmaps is four times smaller.
-    """
-    dtype = next(model.parameters()).dtype
-    for k, level in enumerate(tokens.levels):  # one at a time, so that memory never holds all twice
-        tokens.levels[k] = level.to(dtype)
 
 
 def _on_host(prediction: Prediction) -> Prediction:

@@ -1,6 +1,6 @@
 """Turn a training checkpoint into weights to ship.
 
-    python -m fast3r.training.release runs/small/last.pt fast3r/models/weights/small.safetensors
+python -m fast3r.training.release runs/small/last.pt fast3r/models/weights/small.safetensors
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Still pictures of a scene, made without display or graphics card."""
 
 import math
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -66,6 +67,11 @@ def render_still(
     shown = torch.where(depth.isfinite()[..., None], shaded, _BACKGROUND.float())
     image = Image.fromarray(shown.round().to(torch.uint8).numpy())
     return image.resize((width, height), Image.Resampling.BOX)
+
+
+def write_still(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+    """Write `render_still` as an image file; its suffix tells the format."""
+    render_still(scene, cloud=cloud).save(path)
 
 
 def depth_strip(scene: Reconstruction, *, max_views: int = 8, height: int = 160) -> Image.Image:

@@ -134,6 +134,16 @@ def test_a_view_that_its_mask_leaves_nothing_of_has_no_camera() -> None:
     assert found.failures == ["its mask leaves nothing of it"]
 
 
+def test_a_row_of_points_does_not_determine_a_pose() -> None:
+    truth = a_view(0, 480, 640, 560.0)
+    mask = torch.zeros(truth.view.height, truth.view.width, dtype=torch.bool)
+    mask[20] = True
+    truth = replace(truth, depth=torch.full_like(truth.depth, 2.0))
+    found = recover_cameras([predicted(truth)], [replace(truth.view, mask=mask)])
+    assert found.cameras == [None]
+    assert "its points do not determine a pose, although" in str(found.failures[0])
+
+
 def test_points_that_are_not_finite_give_no_camera() -> None:
     truth = a_view(0, 480, 640, 560.0)
     good = predicted(truth)

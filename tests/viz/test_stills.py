@@ -1,14 +1,16 @@
 """Still pictures."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fast3r.export.framing import look_at
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.viz.stills import depth_strip, render_still
+from fast3r.viz.stills import depth_strip, render_still, write_still
 from tests.scenes import make_scene, without_cameras
 
 BACKGROUND = (246, 246, 244)
@@ -111,3 +113,9 @@ def test_a_scene_without_cameras_is_refused() -> None:
     for draw in (render_still, depth_strip):
         with pytest.raises(ValueError, match="none of the 1 views has a camera"):
             draw(scene)
+
+
+def test_a_still_is_written_as_a_picture(tmp_path: Path) -> None:
+    write_still(make_scene(), tmp_path / "still.png")
+    with Image.open(tmp_path / "still.png") as picture:
+        assert picture.size == (1200, 800)

@@ -9,12 +9,13 @@ from torch import Tensor
 from fast3r.data.procedural.config import ProceduralConfig
 from fast3r.data.procedural.lighting import shade, sky
 from fast3r.data.procedural.primitives import FAR, trace
-from fast3r.data.procedural.scene import Scene
+from fast3r.data.procedural.scene import Scene, select
 from fast3r.data.procedural.surfaces import surface_at
 from fast3r.data.procedural.textures import TextureBank
 
 # A chunk's intermediates fit the cache of a CPU core, or fill a GPU.
 _RAYS_PER_CHUNK = {"cpu": 12288, "cuda": 1 << 21}
+_COMPILED_RAYS = {"cpu": 4096, "cuda": 1 << 16}
 
 
 def pixel_rays(
@@ -105,21 +106,41 @@ def render_rays(
     return torch.where(hit[..., None], shaded, sky(scene, bank, unit)), point, depth
 
 
-@lru_cache(maxsize=1)
-def _compiled_render_rays():
-    return torch.compile(render_rays, dynamic=True)
-
-
 def _in_chunks(
     config: ProceduralConfig, scene: Scene, bank: TextureBank, rays: list[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if config.compiled:
+        return _scene_by_scene(config, scene, bank, rays)
     batch, count = rays[0].shape[:2]
     limit = config.rays_per_chunk or _RAYS_PER_CHUNK.get(rays[0].device.type, 1 << 18)
-    run = _compiled_render_rays() if config.compiled else render_rays
     size = _chunk_size(count, max(1, limit // batch))
     chunks = zip(*(part.split(size, 1) for part in rays), strict=True)
-    results = [run(scene, bank, *chunk, shadows=config.shadows) for chunk in chunks]
+    results = [render_rays(scene, bank, *chunk, shadows=config.shadows) for chunk in chunks]
     colour, point, depth = (torch.cat(part, 1) for part in zip(*results, strict=True))
+    return colour, point, depth
+
+
+@lru_cache(maxsize=1)
+def _compiled_render_rays():
+    return torch.compile(render_rays, dynamic=False)
+
+
+def _scene_by_scene(
+    config: ProceduralConfig, scene: Scene, bank: TextureBank, rays: list[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Trace one scene at a time, in chunks of one size, so that a process compiles only once."""
+    batch, count = rays[0].shape[:2]
+    size = config.rays_per_chunk or _COMPILED_RAYS.get(rays[0].device.type, 1 << 16)
+    starts = [min(start, max(0, count - size)) for start in range(0, count, size)]
+    colour, point = (torch.empty_like(rays[0]) for _ in range(2))
+    depth = torch.empty_like(rays[2])
+    for b in range(batch):
+        one = select(scene, slice(b, b + 1))
+        for start in starts:  # the last chunk overlaps the one before it
+            at = (slice(b, b + 1), torch.arange(start, start + size, device=depth.device) % count)
+            chunk = [part[at].contiguous() for part in rays]
+            made = _compiled_render_rays()(one, bank, *chunk, shadows=config.shadows)
+            colour[at], point[at], depth[at] = made
     return colour, point, depth
 
 

@@ -92,3 +92,8 @@ class Scene:
 def move(tensors: AnyTensors, device: str) -> AnyTensors:
     """Return a dataclass of tensors on another device."""
     return type(tensors)(**{name: value.to(device) for name, value in vars(tensors).items()})
+
+
+def select(tensors: AnyTensors, scenes: slice) -> AnyTensors:
+    """Return some of the batch of a dataclass of tensors."""
+    return type(tensors)(**{name: value[scenes] for name, value in vars(tensors).items()})
