@@ -81,9 +81,8 @@ def quick_score(model: Fast3R, *, scenes: int = 32, size: tuple[int, int] = (72,
     with torch.no_grad():
         poses = rigid_poses(model(sample.images)).cpu()
     model.train(was_training)
-    return _pooled(
-        [relative_pose_errors(list(p), t) for p, t in zip(poses, _truth(sample), strict=True)]
-    )
+    pairs = zip(poses, sample.world_from_camera.cpu(), strict=True)
+    return _pooled([relative_pose_errors(list(made), true) for made, true in pairs])
 
 
 def rigid_poses(predictions: list[Prediction]) -> Float[Tensor, "batch views 4 4"]:
@@ -179,10 +178,6 @@ def _views(sample: Sample, scene: int) -> list[View]:
         )
         for index, pixels in enumerate(images)
     ]
-
-
-def _truth(sample: Sample) -> Tensor:
-    return sample.world_from_camera.cpu()
 
 
 def _pooled(errors: list[tuple[Tensor, Tensor]]) -> PoseScore:

@@ -155,16 +155,16 @@ class MemoryNeed:
 def estimate_memory(config: Fast3RConfig, *, size: int, precision: Precision) -> MemoryNeed:
     """Return about how much memory square views of `size` pixels need.
 
-    Counted: the weights, and their copies in half precision; for each view the four token levels
-    that the heads read, and keys, values and streams of one layer; a chunk of tokens in a layer,
-    or of views in the heads. The numbers 5 and 20 were measured: the small model at 224 px in
-    float32 on a CPU took 6.2 MiB a view, images included, and 15 KiB for each token of a chunk.
+    Counted: the weights, and their copies in half precision; for each view the image, the four
+    token levels that the heads read, keys and values of one layer, and the pointmaps; a chunk of
+    tokens in a layer, or of views in the heads. The number 20 was measured: the small model on a
+    CPU took 15 KiB for each token of a chunk. `benchmarks/forward.py` measures what is needed.
     """
     chunks, bytes_each = Chunks(), 2 if precision == "bfloat16" else 4
     width = config.fusion.width
     tokens = (size // config.encoder.patch) ** 2
     levels = config.encoder.width + 3 * width
-    per_view = tokens * (levels + 5 * width) * bytes_each
+    per_view = tokens * (levels + 2 * width) * bytes_each + 11 * size**2 * 4
     in_layer = 20 * width * chunks.fusion_tokens * bytes_each
     in_heads = 6 * config.head.last_features * size**2 * chunks.head_views * 4
     with torch.device("meta"):

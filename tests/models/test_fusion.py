@@ -53,9 +53,3 @@ def test_temperature_is_off_in_training_and_by_default() -> None:
     assert Fusion(config, 8, rope_base=100.0).train().sharpness == 1
     cold = dataclasses.replace(config, temperature_views=None)
     assert Fusion(cold, 8, rope_base=100.0).eval().sharpness == 1
-
-
-def test_shallow_fusion_is_refused() -> None:
-    config = FusionConfig(width=8, depth=3, heads=2)
-    with pytest.raises(ValueError, match="fusion depth must be at least 4, got 3"):
-        Fusion(config, 8, rope_base=100.0)
