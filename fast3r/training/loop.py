@@ -181,9 +181,13 @@ class Trainer:
     def _watch_attention(self) -> None:
         """Keep the queries and keys of the first two all-view blocks, to supervise them."""
         self.watched: list[Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], made: Tensor) -> None:
+            self.watched.append(made)
+
         for block in list(self.model.fusion.blocks)[:4:2]:
             assert isinstance(block, Block)
-            block.qkv.register_forward_hook(lambda _m, _i, made: self.watched.append(made))
+            block.qkv.register_forward_hook(keep)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         blocks = [*self.model.encoder.blocks, *self.model.fusion.blocks]
