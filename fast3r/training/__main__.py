@@ -4,7 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
-from fast3r.training.loop import Trainer, TrainingConfig
+from fast3r.training.config import TrainingConfig
+from fast3r.training.loop import Trainer
 
 
 def main() -> None:

@@ -10,20 +10,18 @@ from its last checkpoint with the same command.
 import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
-from fast3r.data.procedural.generate import ProceduralConfig, generate
 from fast3r.data.sample import Sample
 from fast3r.evaluation.procedural import quick_score
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.fast3r import Fast3R, Tokens
 from fast3r.models.layers import Block
+from fast3r.training.config import TrainingConfig
 from fast3r.training.losses import (
     LossTerms,
     Matches,
@@ -33,121 +31,7 @@ from fast3r.training.losses import (
     pose_consistency,
     true_matches,
 )
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What is trained on until a share of the time is spent."""
-
-    until: float
-    """Share of the time at which this stage ends."""
-
-    shapes: tuple[tuple[int, int], ...]
-    """Heights and widths, one drawn a step."""
-
-    views: tuple[int, ...]
-    """Numbers of views, one drawn a step."""
-
-    difficulty: tuple[float, float]
-    """Spread of the cameras, drawn evenly between these."""
-
-
-STAGES = (
-    Stage(0.12, ((48, 64), (64, 48), (56, 56)), (2, 3), (0.0, 0.4)),
-    Stage(0.70, ((72, 96), (96, 72), (80, 80), (64, 96)), (2, 3, 4), (0.0, 0.8)),
-    Stage(1.00, ((96, 128), (128, 96), (112, 112), (80, 128)), (2, 3, 4, 6), (0.0, 1.0)),
-)
-"""From few close views of small images to many distant views at the size of use."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """One training run."""
-
-    output: Path
-    """Folder of checkpoints and the log."""
-
-    minutes: float = 20.0
-    """Length of the whole run; the learning rate ends with it."""
-
-    stop_after_minutes: float = math.inf
-    """End this process earlier; the same command goes on later."""
-
-    tokens_per_step: int = 98304
-    """Patches of all views of all samples of a step: what memory allows."""
-
-    learning_rate: float = 1.5e-3
-    """Peak, for the matrices of the transformer (Muon)."""
-
-    other_learning_rate: float = 5e-4
-    """Peak, for all else (AdamW). At 2e-3 most channels before the heads' outputs died."""
-
-    weight_decay: float = 0.02
-    """Decoupled, on matrices only."""
-
-    warmup: float = 0.03
-    """Share of the time over which the learning rate rises."""
-
-    matching_weight: float = 0.5
-    """Weight of the matching losses on the tokens of encoder and fusion; falls to a tenth."""
-
-    pose_weight: float = 0.5
-    """Weight of the world map against the local map moved by the true pose."""
-
-    seed: int = 0
-    """Of weights and scenes."""
-
-    workers: int = 0
-    """Processes that render; 0 renders in this one, on the device that trains."""
-
-    compile: bool = False
-    """Fuse the transformer blocks and the renderer with torch.compile."""
-
-    start: Path | None = None
-    """Weights to start from, written by an earlier run."""
-
-
-class SceneStream(IterableDataset):
-    """Endless batches of procedural scenes, each given by the seed and its step alone."""
-
-    def __init__(
-        self, config: TrainingConfig, device: torch.device, first_step: int, begun: float
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.device = device if config.workers == 0 else torch.device("cpu")
-        self.first_step = first_step
-        self.begun = begun
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield the samples of this worker's steps; the stage follows the clock."""
-        worker = torch.utils.data.get_worker_info()
-        step = self.first_step + (worker.id if worker else 0)
-        while True:
-            share = (time.monotonic() - self.begun) / (60 * self.config.minutes)
-            yield self.sample(step, share)
-            step += worker.num_workers if worker else 1
-
-    def sample(self, step: int, share: float) -> Sample:
-        """Return the scenes of one step at a share of the time."""
-        stage = next((stage for stage in STAGES if share < stage.until), STAGES[-1])
-        seed = self.config.seed * 10_000_019 + step
-        dice = torch.Generator().manual_seed(seed)
-        pick = torch.rand(3, generator=dice).tolist()
-        height, width = stage.shapes[int(pick[0] * len(stage.shapes))]
-        views = stage.views[int(pick[1] * len(stage.views))]
-        low, high = stage.difficulty
-        patches = height * width // SMALL.encoder.patch**2
-        return generate(
-            ProceduralConfig(compiled=self.config.compile),
-            batch=max(1, self.config.tokens_per_step // (patches * views)),
-            views=views,
-            height=height,
-            width=width,
-            seed=seed,
-            device=str(self.device),
-            difficulty=low + (high - low) * pick[2],
-        )
+from fast3r.training.scenes import SceneStream
 
 
 class Trainer:

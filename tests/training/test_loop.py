@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from fast3r.models.config import EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
-from fast3r.training.loop import SceneStream, Trainer, TrainingConfig
+from fast3r.training.config import TrainingConfig
+from fast3r.training.loop import Trainer
+from fast3r.training.scenes import SceneStream
 
 TINY = Fast3RConfig(
     encoder=EncoderConfig(width=32, depth=1, heads=2, patch=8, absolute_position=True),
