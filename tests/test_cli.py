@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -241,6 +243,47 @@ def test_where_no_view_finds_its_place_only_cameras_and_report_are_written(
     assert written["views"][0]["intrinsics"] is None
 
 
+def test_nothing_of_an_earlier_run_stays(fast3r, photos, tmp_path, random_weights) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notes.txt").touch()
+    reconstruct(fast3r, photos, tmp_path / "out", "--format", "npz,depth,transforms")
+    load_random = lambda name, device: Fast3R.from_pretrained(random_weights)  # noqa: E731
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fast3r.cli.reconstruct.load_model", load_random)
+        assert reconstruct(fast3r, photos, tmp_path / "out").code == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cameras.json",
+        "notes.txt",
+        "report.json",
+    ]
+
+
+def test_the_report_names_the_other_files(fast3r, photos, tmp_path) -> None:
+    reconstruct(fast3r, photos, tmp_path / "out", "--format", "npz")
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["files"] == ["cameras.json", "scene.ply", "scene.npz"]
+
+
+def test_a_format_that_cannot_hold_the_scene_does_not_keep_others_from_being_written(
+    fast3r, photos, tmp_path
+) -> None:
+    (photos / "0.png").rename(photos / "0 0.png")
+    outcome = reconstruct(fast3r, photos, tmp_path / "out", "--format", "colmap-text,npz")
+    assert_refused(outcome, "colmap-text was not written: ", "'0 0.png'")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cameras.json",
+        "report.json",
+        "scene.npz",
+        "scene.ply",
+    ]
+
+
+def test_names_cannot_write_on_the_screen(fast3r, photos, tmp_path) -> None:
+    (photos / "\x1b[31m\n.jpg").write_bytes(b"no photo")
+    outcome = reconstruct(fast3r, photos, tmp_path / "out")
+    assert r"\x1b[31m\n.jpg was not used" in outcome.err
+
+
 # --- what reconstruct refuses ----------------------------------------------------------------
 
 
@@ -303,6 +346,7 @@ def test_a_broken_video_is_refused(fast3r, photos, tmp_path) -> None:
         (["--device", "gpu"], ["'gpu'", "cpu"]),
         (["--device", "cuda:99"], ["cuda:99"]),
         (["--seed", "-1"], ["--seed", "-1"]),
+        (["--seed", str(2**64)], ["--seed", str(2**64)]),
         (["--size", "100"], ["100", "8"]),
         (["--size", "-8"], ["-8"]),
         (["--size", "0"], ["0"]),
@@ -376,6 +420,23 @@ def test_an_output_without_permission_is_refused_before_the_work(
     assert_refused(outcome, f"cannot write to {tmp_path / 'out'}: permission denied")
 
 
+@pytest.mark.parametrize(("format", "inside"), [("still", "photos"), ("depth", "depth")])
+def test_pictures_are_not_written_among_the_photos(
+    fast3r, photos, format: str, inside: str
+) -> None:
+    place = photos.rename(photos.parent / inside)
+    output = place if format == "still" else place.parent
+    outcome = reconstruct(fast3r, place, output, "--format", format)
+    assert_refused(outcome, f"--format {format} would write pictures among the photos")
+    assert sorted(path.name for path in place.iterdir()) == ["0.png", "1.png", "2.png"]
+
+
+def test_a_report_that_cannot_be_written_names_the_folder(fast3r, photos, tmp_path) -> None:
+    (tmp_path / "out/report.json").mkdir(parents=True)
+    outcome = reconstruct(fast3r, photos, tmp_path / "out", "--quiet")
+    assert_refused(outcome, f"cannot write to {tmp_path / 'out'}: is a directory")
+
+
 def test_a_full_disk_names_the_folder_and_keeps_what_was_finished(
     fast3r, photos, tmp_path, monkeypatch
 ) -> None:
@@ -408,6 +469,19 @@ def test_control_c_leaves_one_line_and_no_half_written_file(
     outcome = reconstruct(fast3r, photos, tmp_path / "out", "--quiet")
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "fast3r: interrupted\n")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cameras.json"]
+
+
+def test_sigterm_leaves_no_half_written_file(fast3r, photos, tmp_path, monkeypatch) -> None:
+    def terminate(cloud: object, path: Path) -> None:
+        path.write_text("half")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ply, "write_points", terminate)
+    before = signal.getsignal(signal.SIGTERM)
+    outcome = reconstruct(fast3r, photos, tmp_path / "out", "--quiet")
+    assert (outcome.code, outcome.out, outcome.err) == (143, "", "")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["cameras.json"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_bug_keeps_its_traceback(fast3r, photos, tmp_path, monkeypatch) -> None:
@@ -558,3 +632,30 @@ def test_the_program_runs_as_a_module(tmp_path) -> None:
         command, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}
     )
     assert_refused(Outcome(done.returncode, done.stdout, done.stderr), "nowhere")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["doctor"]])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "fast3r", *arguments]
+    environment = {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, cwd=tmp_path, env=environment
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_printed_is_an_error(tmp_path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fast3r", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(REPOSITORY)},
+        )
+    assert done.stderr.startswith(b"fast3r: cannot print: no space left on device")
+    assert done.returncode == 2

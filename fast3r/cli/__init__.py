@@ -5,9 +5,12 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 import inspect
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_TERMINATED = 143
 
 _ABOUT = """3D from many photos in one forward pass, for example:
   fast3r reconstruct photos/ --output out
@@ -31,15 +35,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command line without the program's name; by default that of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments == ["--version"]:
-        print(f"fast3r {__version__}")
-        return 0
     try:
-        name, options = _parsed(arguments)
-        return _run(name, options)
+        with _printed_at_once():
+            if arguments == ["--version"]:
+                print(f"fast3r {__version__}")
+                return 0
+            return _run(*_parsed(arguments))
+    except OSError as error:
+        # Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):
+            # Who reads stdout has seen enough, as in `fast3r doctor | head`. What a command
+            # prints is the last thing it does.
+            return 0
+        print(f"fast3r: cannot print: {_message(error)}", file=sys.stderr)
+        return _BAD_INPUT
     except KeyboardInterrupt:
         print("fast3r: interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+@contextmanager
+def _terminated_politely() -> Iterator[None]:
+    """Let SIGTERM leave like an error does, so that half-written files are removed.
+
+    Not while modules are imported: some swallow what is raised meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _printed_at_once() -> Iterator[None]:
+    """Write out what was printed, so that a failure to do so is met here."""
+    try:
+        yield
+    finally:
+        if sys.stdout is not None:  # None where the caller has closed it.
+            sys.stdout.flush()
 
 
 def _parsed(arguments: list[str]) -> "tuple[str, Command]":
@@ -73,9 +112,13 @@ def _run(name: str, options: "Command") -> int:
     # machine of 4 cores 20 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return import_module(f"fast3r.cli.{name}").run(options)
-    except ModuleNotFoundError:
-        raise  # A fault of ours: a missing extra is a plain ImportError that says what to install.
+        command = import_module(f"fast3r.cli.{name}")
+        with _terminated_politely():
+            return command.run(options)
+    except (ModuleNotFoundError, BrokenPipeError):
+        # The first is a fault of ours: a missing extra is a plain ImportError that says what to
+        # install. The second is no fault, see `main`.
+        raise
     except (ValueError, OSError, MemoryError, ImportError) as error:
         if options.talk.verbose:
             traceback.print_exc()
@@ -84,6 +127,7 @@ def _run(name: str, options: "Command") -> int:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}"
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror.lower()}"
     return str(error) or type(error).__name__

@@ -1,7 +1,13 @@
 """`fast3r export`: a saved scene in, other formats out."""
 
 from fast3r.cli.options import Export
-from fast3r.cli.output import check_writable, requested_formats, write_each
+from fast3r.cli.output import (
+    check_writable,
+    explained,
+    refuse_problems,
+    requested_formats,
+    write_each,
+)
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
 from fast3r.scene.stages import StageRecorder
@@ -25,6 +31,10 @@ def run(options: Export) -> int:
             scene = load(path)
         check_writable(options.output)
         percentile = options.min_conf_percentile
-        write_each(scene, options.output, formats, recorder, min_conf_percentile=percentile)
+        with explained(options.output):
+            _, problems = write_each(
+                scene, options.output, formats, recorder, min_conf_percentile=percentile
+            )
+    refuse_problems(problems)
     print(options.output)
     return 0

@@ -44,7 +44,7 @@ class Reconstruct:
     """small (bundled), large (the published one), a folder with weights, or a hub repository."""
 
     format: Formats = ()
-    """Write this too: colmap, colmap-text, transforms, glb, laz, depth, npz, html, or all."""
+    """Also colmap, colmap-text, transforms, glb, laz, depth, npz, html, still (picture), or all."""
 
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """Where to compute: auto, cuda, cuda:1, mps, cpu."""
@@ -95,7 +95,7 @@ class Export:
     """Folder for the results; made where missing."""
 
     format: Formats = ()
-    """One or more of ply, colmap, colmap-text, transforms, glb, laz, depth, npz, html, all."""
+    """Of ply, colmap, colmap-text, transforms, glb, laz, depth, npz, html, still, all."""
 
     min_conf_percentile: float = 30.0
     """Percentage of each photo's points, the least sure ones, that point clouds leave out."""

@@ -1,6 +1,7 @@
 """Output folders of the commands: checked before the work, filled one format at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fast3r.export.formats import FORMATS, Format, chosen_formats, write_formats
@@ -29,11 +30,8 @@ def check_writable(directory: Path) -> None:
     Raises:
         ValueError: They cannot.
     """
-    try:
-        with staging(directory):
-            pass
-    except OSError as error:
-        raise ValueError(_cannot_write(directory, error)) from error
+    with explained(directory), staging(directory):
+        pass
 
 
 def write_each(
@@ -43,12 +41,17 @@ def write_each(
     recorder: StageRecorder,
     *,
     min_conf_percentile: float,
-) -> None:
+) -> tuple[list[Path], list[str]]:
     """Write a scene in each of the formats; those that are complete stay if a later one fails.
 
+    Returns the files written, relative to the folder, and why formats that cannot hold this scene
+    were not.
+
     Raises:
-        ValueError: The disk is full, or the folder cannot be written to.
+        OSError: The disk is full, or the folder cannot be written to.
     """
+    files: list[Path] = []
+    problems: list[str] = []
     with recorder.stage("write files") as tell:
         cloud = None
         if scene.registered:
@@ -56,9 +59,55 @@ def write_each(
         for done, name in enumerate(formats):
             tell(done, len(formats))
             try:
-                write_formats(scene, directory, [name], cloud=cloud, table=_FORMATS)
-            except OSError as error:
-                raise ValueError(_cannot_write(directory, error)) from error
+                files += write_formats(scene, directory, [name], cloud=cloud, table=_FORMATS)
+            except ValueError as error:
+                problems.append(f"{name} was not written: {error}")
+    return files, problems
+
+
+def refuse_problems(problems: list[str]) -> None:
+    """Say which formats are missing, now that the others are there.
+
+    Raises:
+        ValueError: Some are.
+    """
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def refuse_pictures_among_photos(
+    formats: Iterable[str], directory: Path, photos: Iterable[Path]
+) -> None:
+    """Refuse to write pictures where the photos are: they could replace some, or join them.
+
+    Raises:
+        ValueError: A format would.
+    """
+    place = directory.resolve()
+    folders = {photo.parent.resolve() for photo in photos}
+    among = {
+        "still": place in folders,
+        "depth": any(folder.is_relative_to(place / "depth") for folder in folders),
+    }
+    for name in formats:
+        if among.get(name):
+            raise ValueError(
+                f"--format {name} would write pictures among the photos; choose another --output "
+                f"than {directory}"
+            )
+
+
+@contextmanager
+def explained(directory: Path) -> Iterator[None]:
+    """Say of what fails to be written where that was.
+
+    Raises:
+        ValueError: In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(_cannot_write(directory, error)) from error
 
 
 def _cannot_write(directory: Path, error: OSError) -> str:

@@ -5,13 +5,20 @@ from dataclasses import asdict
 import torch
 
 from fast3r.cli.options import Reconstruct
-from fast3r.cli.output import check_writable, requested_formats, write_each
+from fast3r.cli.output import (
+    check_writable,
+    explained,
+    refuse_pictures_among_photos,
+    refuse_problems,
+    requested_formats,
+    write_each,
+)
 from fast3r.cli.screen import Screen
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.machine import choose_device, choose_precision, hardware_name
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.scene.report import RunReport, write_report
+from fast3r.scene.report import RunReport, remove_results, write_report
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.load import load_views
@@ -32,7 +39,7 @@ def run(options: Reconstruct) -> int:
         ImportError: An extra is missing.
     """
     formats = requested_formats(("cameras", "ply", *options.format))
-    _check(options)
+    _check(options, formats)
     device = choose_device(options.device)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(device, watcher=screen)
@@ -52,24 +59,32 @@ def run(options: Reconstruct) -> int:
         percentile = options.min_conf_percentile
         # Without any camera there are no points, and cameras.json is all that can be written.
         formats = formats if scene.registered else ["cameras"]
-        write_each(scene, options.output, formats, recorder, min_conf_percentile=percentile)
-        write_report(report, scene, options.output / "report.json")
+        with explained(options.output):
+            # A run that is cut short from here on leaves no report, and nothing of an earlier one.
+            remove_results(options.output)
+            files, problems = write_each(
+                scene, options.output, formats, recorder, min_conf_percentile=percentile
+            )
+            write_report(report, scene, options.output / "report.json", files=files)
     scene.posed_views()
+    refuse_problems(problems)
     print(options.output)
     return 0
 
 
-def _check(options: Reconstruct) -> None:
+def _check(options: Reconstruct, formats: list[str]) -> None:
     """Refuse what can be refused before anything heavy is loaded."""
     if not options.photos:
         raise ValueError("no photos were named: give a folder, image files, or a video")
-    if options.seed < 0:
-        raise ValueError(f"--seed must not be negative, got {options.seed}")
+    if not 0 <= options.seed < 2**64:
+        raise ValueError(f"--seed must be between 0 and 2**64 - 1, got {options.seed}")
     if not 0 <= options.min_conf_percentile <= 100:
         raise ValueError(
             f"--min-conf-percentile must lie in [0, 100], got {options.min_conf_percentile}"
         )
-    find_sources(options.photos)
+    sources = find_sources(options.photos)
+    photos = [photo.path for photo in sources.photos]
+    refuse_pictures_among_photos(formats, options.output, photos)
     check_writable(options.output)
 
 

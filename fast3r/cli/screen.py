@@ -54,4 +54,6 @@ class Screen(Watcher):
 
     def say(self, text: str) -> None:
         """Say something that the user should know."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        # Names of files may hold what moves the cursor or ends the line.
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        self._console.print(shown, markup=False, soft_wrap=True)

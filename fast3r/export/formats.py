@@ -112,10 +112,11 @@ def write_formats(
     *,
     cloud: PointCloud | None = None,
     table: Mapping[str, Format] = FORMATS,
-) -> None:
+) -> list[Path]:
     """Write a scene into a directory in every format named, as `chosen_formats` reads them.
 
-    All appear together when the last is complete; when one fails, none does.
+    All appear together when the last is complete; when one fails, none does. Returns the files
+    written, relative to the directory.
 
     Args:
         scene: What to write.
@@ -132,7 +133,7 @@ def write_formats(
     formats = [table[name] for name in chosen_formats(names, table=table)]
     if cloud is None and any(f.draws_points for f in formats):
         cloud = scene.point_cloud()
-    _write(scene, Path(directory), [(f, f.target) for f in formats], cloud)
+    return _write(scene, Path(directory), [(f, f.target) for f in formats], cloud)
 
 
 def save(scene: Reconstruction, path: str | Path, *, cloud: PointCloud | None = None) -> None:
@@ -198,13 +199,14 @@ def _write(
     directory: Path,
     targets: list[tuple[Format, str]],
     cloud: PointCloud | None,
-) -> None:
+) -> list[Path]:
     with staging(directory) as stage:
         for wanted, target in targets:
             path = stage / target
             path.parent.mkdir(parents=True, exist_ok=True)
             wanted.write(scene, path, **({"cloud": cloud} if wanted.draws_points else {}))
-        written = {path.relative_to(stage) for path in stage.rglob("*")}
+        written = {path.relative_to(stage) for path in stage.rglob("*") if path.is_file()}
     stale = {Path(target, name) for wanted, target in targets for name in wanted.replaces}
     for path in stale - written:
         (directory / path).unlink(missing_ok=True)
+    return sorted(written)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -115,6 +116,7 @@ def save_model(
 
     Raises:
         ValueError: The published format cannot hold this model, or not in a single file.
+        OSError: The disk is full, or a permission is missing.
     """
     _check_choice("format", format, Format)
     weights = Weights("the model", model.config, model.state_dict(), dict(metadata or {}))
@@ -292,7 +294,10 @@ def _replace(target: Path, write: Callable[[Path], object]) -> None:
     try:
         part.touch()
         mode = part.stat().st_mode
-        write(part)
+        try:
+            write(part)
+        except SafetensorError as error:
+            raise OSError(f"cannot write {target}: {error}") from error
         part.chmod(mode)  # safetensors leaves files that nobody else may read
         os.replace(part, target)
     finally:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
@@ -99,6 +100,8 @@ def _read_value(kind: Any, value: Any, where: str) -> Any:
         value = tuple(value)
     if not _fits(kind, value):
         raise ValueError(f"{where} must be {_described(kind)}, got {value!r}")
+    if not _positive(value):
+        raise ValueError(f"{where} must be positive, got {value!r}")
     return float(value) if kind is float else value
 
 
@@ -111,6 +114,13 @@ def _fits(kind: Any, value: Any) -> bool:
     if choices:  # a union lists types, a Literal lists values
         return any(type(value) is c if isinstance(c, type) else value == c for c in choices)
     return type(value) in ((int, float) if kind is float else (kind,))
+
+
+def _positive(value: Any) -> bool:
+    """Say whether a value, and each part of a tuple, is above zero if it is a number."""
+    if isinstance(value, tuple):
+        return all(map(_positive, value))
+    return type(value) not in (int, float) or 0 < value < math.inf
 
 
 def _described(kind: Any) -> str:

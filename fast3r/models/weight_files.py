@@ -259,7 +259,7 @@ def _config(entries: Any, file: Path) -> Fast3RConfig:
 def _parsed(content: str | bytes, file: Path) -> dict[str, Any]:
     try:
         entries = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the config in {file} is not JSON ({error}); fetch it again") from error
     if not isinstance(entries, dict):
         raise ValueError(

@@ -22,7 +22,8 @@ from fast3r.views.view import SkippedPhoto, View
 
 _VERSION = 1
 _TYPES = {kind.__name__: kind for kind in (Camera, Reconstruction, Scale, SkippedPhoto, View)}
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
+_MISFITS = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def write_archive(scene: Reconstruction, path: Path) -> None:
@@ -55,9 +56,12 @@ def read_archive(path: Path) -> Reconstruction:
             f"{path} has scene format {version}, this fast3r reads {_VERSION}; upgrade fast3r"
         )
     try:
-        return _decoded(document["scene"], arrays)
-    except (KeyError, TypeError, AssertionError) as error:
+        scene = _decoded(document["scene"], arrays)
+    except (*_MISFITS, AssertionError) as error:
         raise ValueError(f"{path} is not a whole scene: {error!r}") from error
+    if not isinstance(scene, Reconstruction):
+        raise ValueError(f"{path} is not a whole scene: it holds a {type(scene).__name__}")
+    return scene
 
 
 def _read_arrays(file: BinaryIO) -> dict[str, np.ndarray]:

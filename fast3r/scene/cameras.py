@@ -125,13 +125,15 @@ def recover_cameras(
         intrinsics = torch.stack([network_intrinsics(views[i], focals_px[i]) for i in batch.views])
         poses, depth_in_world = _place(batch, intrinsics.float().to(device), pose_recipe, seed)
         for place, index in enumerate(batch.views):
-            if poses.registered[place]:
+            if not poses.registered[place]:
+                failures[index] = _reason(batch, poses, place)
+            elif not focals_px[index].isfinite():
+                failures[index] = "no focal length explains the points of this or any other view"
+            else:
                 cameras[index] = _camera(
                     views[index], focals_px[index], poses.world_from_camera[place]
                 )
                 depth[index] = depth_in_world[place].cpu()
-            else:
-                failures[index] = _reason(batch, poses, place)
     return RecoveredCameras(cameras, depth, [_confidence(p) for p in predictions], failures)
 
 

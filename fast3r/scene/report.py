@@ -2,7 +2,8 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,8 +41,10 @@ class RunReport:
     """In order."""
 
 
-def write_report(report: RunReport, scene: Reconstruction, path: Path) -> None:
-    """Write the report of a scene as JSON."""
+def write_report(
+    report: RunReport, scene: Reconstruction, path: Path, *, files: Sequence[Path] = ()
+) -> None:
+    """Write the report of a scene as JSON, with the names of the other files of the run."""
     skipped = [{"name": photo.name, "reason": photo.reason} for photo in scene.skipped]
     unregistered = [
         {"name": view.name, "reason": reason}
@@ -64,7 +67,38 @@ def write_report(report: RunReport, scene: Reconstruction, path: Path) -> None:
         },
         "left_out": skipped,
         "unregistered": unregistered,
+        "files": [file.as_posix() for file in files],
     }
     with staging(path.parent) as stage:
         text = json.dumps(document, indent=1, default=str)
         (stage / path.name).write_text(text + "\n", encoding="utf-8")
+
+
+def remove_results(directory: Path) -> None:
+    """Remove what an earlier run wrote into a folder: the files its report names, and the report.
+
+    Without a report nothing goes but the points, which every run would replace: what else is
+    there may be the user's own.
+
+    Raises:
+        OSError: A permission is missing.
+    """
+    report = directory / "report.json"
+    names = [*_named_files(report), "scene.ply", "report.json"]
+    for path in (Path(name) for name in names):
+        # A report that was tampered with must not reach beyond its folder.
+        if path.is_absolute() or ".." in path.parts or (directory / path).is_dir():
+            continue
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (directory / path).unlink()
+        for folder in path.parents[:-1]:
+            with suppress(OSError):
+                (directory / folder).rmdir()
+
+
+def _named_files(report: Path) -> list[str]:
+    try:
+        files = json.loads(report.read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [file for file in files if isinstance(file, str)] if isinstance(files, list) else []

@@ -60,8 +60,8 @@ def reconstruct(
         raise ValueError(
             "at least one view is needed, got none; load photos with fast3r.load_views"
         )
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be between 0 and 2**64 - 1, got {seed}")
     if device is not None:
         model = model.to(choose_device(device))
     precision = choose_precision(precision, model.device)

@@ -120,6 +120,9 @@ def _grey(values: np.ndarray, white: float | None) -> Image.Image:
 
 def _known_formats(path: Path) -> list[str]:
     """Return the formats to try, having made HEIC known to Pillow if this is one."""
+    # To open a named pipe would wait for whoever writes into it.
+    if path.exists() and not path.is_file():
+        raise UnreadablePhotoError("not a file")
     with path.open("rb") as stream:
         head = stream.read(12)
     if not head:

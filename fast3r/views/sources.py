@@ -74,6 +74,8 @@ def find_sources(source: str | Path | Sequence[str | Path]) -> Sources:
         ValueError: Nothing is there, no photo is among it, or a file is named twice.
     """
     entries = [source] if isinstance(source, (str, Path)) else list(source)
+    if "" in entries:
+        raise ValueError("no photos were given: the name is empty; '.' is the current folder")
     if not entries:
         raise ValueError("no photos were given: the list is empty")
     paths = [path for entry in entries for path in _files_of(Path(entry).expanduser())]
@@ -84,7 +86,7 @@ def find_sources(source: str | Path | Sequence[str | Path]) -> Sources:
     stems = _unique_stems([name for name, _ in videos])
     return Sources(
         place=f"{entries[0]}" + (f" and {len(entries) - 1} more" if len(entries) > 1 else ""),
-        photos=[PhotoFile(n.as_posix(), path) for n, path in named if not _is_video(path)],
+        photos=[PhotoFile(_text(n), path) for n, path in named if not _is_video(path)],
         videos=dict(zip(stems, (path for _, path in videos), strict=True)),
     )
 
@@ -103,12 +105,16 @@ def _is_video(path: Path) -> bool:
 
 def _unique_stems(names: Sequence[Path]) -> list[str]:
     """Return paths without ending, but with it where two differ in nothing else."""
-    stems = [name.with_suffix("").as_posix() for name in names]
+    stems = [_text(name.with_suffix("")) for name in names]
     counts = Counter(stems)
     return [
-        name.as_posix() if counts[stem] > 1 else stem
-        for name, stem in zip(names, stems, strict=True)
+        _text(name) if counts[stem] > 1 else stem for name, stem in zip(names, stems, strict=True)
     ]
+
+
+def _text(name: Path) -> str:
+    r"""Return a name that any file can hold: bytes that are no UTF-8 become `\xff` or the like."""
+    return os.fsencode(name.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _files_of(entry: Path) -> list[Path]:

@@ -134,6 +134,8 @@ def _import_av() -> ModuleType:
 
 @contextmanager
 def _opened(av: ModuleType, path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} cannot be read as a video: not a file")
     try:
         # "file:" keeps FFmpeg from reading a name such as "a:b.mp4" as a protocol, and the
         # whitelist keeps a playlist in disguise from reaching the network.

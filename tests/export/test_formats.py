@@ -204,3 +204,12 @@ def test_a_folder_that_cannot_be_made_is_an_os_error_that_names_it(
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         write(scene, tmp_path / "file" / "a.npz")
+
+
+def test_what_was_written_is_told(scene, tmp_path: Path) -> None:
+    written = write_formats(scene, tmp_path, ["cameras", "colmap-text"])
+    model = Path("colmap/sparse/0")
+    assert written == [
+        Path("cameras.json"),
+        *(model / name for name in ("cameras.txt", "images.txt", "points3D.txt")),
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from fast3r.models import checkpoints
@@ -316,3 +316,13 @@ def test_config_of_a_single_file_is_json_in_its_metadata(tiny, tmp_path) -> None
     save_model(tiny, tmp_path / "tiny.safetensors")
     entries = json.loads(metadata(tmp_path / "tiny.safetensors")["config"])
     assert entries["encoder"]["width"] == 32
+
+
+def test_a_full_disk_is_an_error_of_the_disk(tiny, tmp_path, monkeypatch) -> None:
+    def fill(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("fast3r.models.checkpoints.save_file", fill)
+    with pytest.raises(OSError, match=r"cannot write .*tiny\.safetensors: No space left"):
+        save_model(tiny, tmp_path / "tiny.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -150,3 +151,19 @@ def test_heads_must_divide_the_width(part: type) -> None:
 def test_fusion_must_be_deep_enough_for_four_levels() -> None:
     with pytest.raises(ValueError, match="at least 4, got 3"):
         FusionConfig(depth=3)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("encoder", "heads", 0),
+        ("encoder", "mlp_ratio", -1.0),
+        ("encoder", "rope_base", math.nan),
+        ("head", "level_widths", [32, 32, -48, 64]),
+    ],
+)
+def test_numbers_of_our_config_must_be_positive(part: str, name: str, value: object) -> None:
+    entries = json.loads(write_config(SMALL))
+    entries[part][name] = value
+    with pytest.raises(ValueError, match=rf"config\.{part}\.{name} must be positive, got"):
+        read_config(entries)

@@ -1,3 +1,5 @@
+import logging
+import socket
 from pathlib import Path
 
 import huggingface_hub
@@ -19,8 +21,10 @@ REASONS = {
 
 @pytest.fixture
 def hub(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: [])
+
     def answer(error: type[Exception]) -> None:
-        def refuse(*_: str) -> str:
+        def refuse(*_: str, **__: bool) -> str:
             # Some of these cannot be made without a whole response of the server.
             refusal = error.__new__(error)
             refusal.args = ("the words of the hub\nand more of them",)
@@ -73,3 +77,31 @@ def test_a_file_in_the_cache_is_found_without_a_connection(monkeypatch, tmp_path
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert Path(fetch("owner/name", "config.json")) == revision / "config.json"
+
+
+def test_without_a_name_server_only_the_cache_is_asked(monkeypatch, tmp_path) -> None:
+    asked = []
+
+    def fail(host: str, port: None) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr("fast3r.models.hub.getproxies", dict)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ValueError, match="it is not in the cache, and there is no connection"):
+        fetch("owner/name", "config.json")
+    assert asked == ["huggingface.co"] * 2
+
+
+def test_retries_of_the_hub_are_not_told(hub, monkeypatch, caplog, tmp_path) -> None:
+    def retry(*_: str, local_files_only: bool) -> str:
+        assert not local_files_only
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", retry)
+    monkeypatch.setattr(logging.getLogger("huggingface_hub"), "propagate", True)
+    assert fetch("owner/name", "config.json") == tmp_path
+    assert not caplog.records

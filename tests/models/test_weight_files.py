@@ -165,8 +165,9 @@ def test_state_dict_that_is_none_is_named(tmp_path) -> None:
         load_model(tmp_path / "last.pt")
 
 
-def test_config_in_a_single_file_must_be_json(tmp_path) -> None:
-    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"config": "{"})
+@pytest.mark.parametrize("config", ["{", 100_000 * "["])
+def test_config_in_a_single_file_must_be_json(tmp_path, config: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"config": config})
     with pytest.raises(ValueError, match=r"the config in .*a.safetensors is not JSON"):
         load_model(tmp_path / "a.safetensors")
 

@@ -151,3 +151,20 @@ def test_a_file_that_lacks_a_part_is_refused(scene: Reconstruction, tmp_path: Pa
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Reconstruction.load(tmp_path / "scene.npz")
+
+
+@pytest.mark.parametrize("content", [[1, 2], None, {"path": "a"}, {"a": 1, "b": 2}, {"Camera": []}])
+def test_an_archive_of_something_else_is_no_scene(tmp_path: Path, content: Any) -> None:
+    document = {"format": "fast3r", "version": 1, "scene": content}
+    np.savez(tmp_path / "a.npz", scene=np.array(json.dumps(document)))
+    with pytest.raises(ValueError, match="is not a whole scene"):
+        Reconstruction.load(tmp_path / "a.npz")
+
+
+def test_an_archive_of_an_unknown_compression_is_refused(scene, tmp_path: Path) -> None:
+    scene.save(tmp_path / "a.npz")
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 10] = 77
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"is damaged or no \.npz file"):
+        Reconstruction.load(tmp_path / "a.npz")

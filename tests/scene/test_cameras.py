@@ -228,3 +228,16 @@ def test_the_result_does_not_depend_on_the_other_views() -> None:
     assert together is not None
     assert alone is not None
     torch.testing.assert_close(together.world_from_camera, alone.world_from_camera)
+
+
+def test_without_any_focal_length_there_is_no_camera() -> None:
+    truth = a_view(0, 480, 640, 560.0)
+    seen = predicted(truth)
+    assert seen.local is not None
+    # Half a turn about the axis still agrees with the world, but no lens turns its picture so.
+    turned = seen.local.points * torch.tensor([-1.0, -1.0, 1.0])
+    upside_down = Prediction(seen.world, Pointmap(turned, seen.local.confidence))
+    found = recover_cameras([upside_down], [truth.view])
+    assert found.cameras == [None]
+    reason = "no focal length explains the points of this or any other view"
+    assert found.failures == [reason]

@@ -1,3 +1,4 @@
+import os
 import threading
 import warnings
 from pathlib import Path
@@ -192,3 +193,10 @@ def test_settings_of_pillow_are_put_back(tmp_path: Path) -> None:
         thread.join()
     assert limit == Image.MAX_IMAGE_PIXELS
     assert filters is warnings.filters
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(UnreadablePhotoError, match="not a file"):
+        colours_of(tmp_path / "a.jpg")

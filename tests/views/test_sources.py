@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,20 @@ def test_a_photo_listed_twice_is_an_error(tmp_path: Path) -> None:
     save_all(tmp_path, "a.jpg", "sub/b.jpg")
     with pytest.raises(ValueError, match=r"named more than once: .*a\.jpg; name each photo once"):
         find_sources([tmp_path, tmp_path / "sub" / ".." / "a.jpg"])
+
+
+@pytest.mark.parametrize("source", ["", [""]])
+def test_an_empty_name_is_an_error(source: str | list[str]) -> None:
+    with pytest.raises(ValueError, match=r"the name is empty; '\.' is the current folder"):
+        find_sources(source)
+
+
+def test_a_name_that_is_no_utf8_becomes_one_that_can_be_written(tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path / "a") + b"\xff.jpg"
+    try:
+        open(raw, "wb").close()
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    (photo,) = find_sources(tmp_path).photos
+    assert photo.name == r"a\xff.jpg"
+    assert os.fsencode(photo.path) == raw

@@ -1,3 +1,4 @@
+import os
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -256,3 +257,10 @@ def test_frames_that_are_not_needed_are_not_decoded(
     path = write(tmp_path / "a.mp4", pan(130, step=2), gop=gop)
     assert len(load_views(path, num_frames=2, size=128)) == 2
     assert asked == [skipped]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match=r"a\.mp4 cannot be read as a video: not a file"):
+        load_views(tmp_path / "a.mp4")
