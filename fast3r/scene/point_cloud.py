@@ -109,6 +109,13 @@ def depth_slope(
     return steepest
 
 
+def border(rows: int, columns: int, *, width: int) -> Bool[Tensor, "{rows} {columns}"]:
+    """Return which pixels of an image lie within `width` pixels of its border."""
+    rim = torch.ones(rows, columns, dtype=torch.bool)
+    rim[width : max(width, rows - width), width : max(width, columns - width)] = False
+    return rim
+
+
 def surest_pixels(
     confidence: Float[Tensor, "height width"],
     valid: Bool[Tensor, "height width"],

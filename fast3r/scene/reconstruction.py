@@ -12,6 +12,7 @@ from fast3r.geometry.cameras import Camera, intrinsics_through, pixel_grid, rays
 from fast3r.geometry.transforms import Similarity
 from fast3r.scene.point_cloud import (
     PointCloud,
+    border,
     concatenate,
     depth_slope,
     random_points,
@@ -126,6 +127,7 @@ class Reconstruction:
         min_confidence: float | None = None,
         min_conf_percentile: float = 30.0,
         max_slant_deg: float = 85.0,
+        margin: int = 1,
         voxel: float | None = None,
         max_points: int | None = None,
         seed: int = 0,
@@ -137,6 +139,8 @@ class Reconstruction:
             min_conf_percentile: The share of each view's pixels, in percent, that is left out
                 for low confidence. The default keeps the surest 70 %, since confidences of
                 different photos are hard to compare and skies and reflections rank lowest.
+            margin: Leaves out this many network pixels along the border of each view, where the
+                convolutions of the network see its padding and are wrongly sure.
             max_slant_deg: Leaves out surfaces turned further away from the camera than this,
                 and with them the flying points that hang between an object and what is behind
                 it: a jump of depth looks like a surface seen edge-on. 90 keeps all.
@@ -149,9 +153,12 @@ class Reconstruction:
         """
         if not 0 < max_slant_deg <= 90:
             raise ValueError(f"max_slant_deg must lie in (0, 90], got {max_slant_deg}")
+        if margin < 0:
+            raise ValueError(f"margin must not be negative, got {margin}")
         clouds = []
         for i, _, _ in self.posed_views():
-            keep = surest_pixels(self.confidence[i], self.valid(i), min_conf_percentile)
+            inner = self.valid(i) & ~border(*self.depth[i].shape, width=margin)
+            keep = surest_pixels(self.confidence[i], inner, min_conf_percentile)
             if max_slant_deg < 90:
                 keep &= self._slant_deg(i) <= max_slant_deg
             if min_confidence is not None:

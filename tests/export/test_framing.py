@@ -123,7 +123,7 @@ def test_the_standpoint_is_above_and_behind_the_cameras() -> None:
 
 def test_spacing_is_the_distance_to_the_next_point_on_a_surface_that_faces_the_camera() -> None:
     scene = make_scene(("landscape", "portrait"))
-    cloud = scene.point_cloud(min_conf_percentile=0, max_slant_deg=90)
+    cloud = scene.point_cloud(min_conf_percentile=0, max_slant_deg=90, margin=0)
     points = cloud.points[: 24 * 32].unflatten(0, (24, 32))
     spacing = point_spacing(scene, cloud)[: 24 * 32].unflatten(0, (24, 32))
     # The middle of the sphere, which the first camera looks at.
@@ -134,7 +134,7 @@ def test_spacing_is_the_distance_to_the_next_point_on_a_surface_that_faces_the_c
 
 def test_spacing_doubles_when_three_of_four_points_go() -> None:
     scene = make_scene(("landscape",))
-    cloud = scene.point_cloud(min_conf_percentile=0, max_slant_deg=90)
+    cloud = scene.point_cloud(min_conf_percentile=0, max_slant_deg=90, margin=0)
     quarter = torch.arange(0, len(cloud), 4)
     spacing = point_spacing(scene, cloud)[quarter]
     torch.testing.assert_close(point_spacing(scene, cloud.take(quarter)), 2 * spacing)

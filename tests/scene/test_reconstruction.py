@@ -10,7 +10,7 @@ from fast3r.geometry.transforms import Similarity, rotation_exp
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from tests.scenes import SETS, SPHERE_CENTRE, SPHERE_RADIUS, WALL_Z, make_scene, without_cameras
 
-EVERYTHING = {"min_conf_percentile": 0.0, "max_slant_deg": 90.0}
+EVERYTHING = {"min_conf_percentile": 0.0, "max_slant_deg": 90.0, "margin": 0}
 
 
 @pytest.mark.parametrize("kinds", SETS.values(), ids=SETS.keys())
@@ -92,7 +92,7 @@ def test_masked_pixels_give_no_points() -> None:
 def test_the_percentile_is_taken_of_each_view_by_itself() -> None:
     scene = make_scene(("landscape", "landscape"))
     scene.confidence[1].mul_(100)
-    counts = scene.point_cloud(min_conf_percentile=25, max_slant_deg=90).view_index.bincount()
+    counts = scene.point_cloud(min_conf_percentile=25, max_slant_deg=90, margin=0).view_index.bincount()
     assert counts.tolist() == [24 * 32 * 3 // 4] * 2
 
 
@@ -103,7 +103,7 @@ def test_min_confidence_holds_for_all_views() -> None:
 
 def test_pixels_at_the_outline_of_an_object_are_left_out() -> None:
     scene = make_scene(("landscape",))
-    kept = scene.point_cloud(min_conf_percentile=0)
+    kept = scene.point_cloud(min_conf_percentile=0, margin=0)
     dropped = scene.point_cloud(**EVERYTHING)
     on_sphere = scene.depth[0] < 3.8
     outline = torch.zeros_like(on_sphere)
@@ -129,7 +129,7 @@ def test_the_slant_limit_does_not_depend_on_the_resolution() -> None:
         [view], coarse.cameras, [depths[1]], [depths[1].abs() + 1], [None], [], Scale()
     )
     for scene in (fine, coarse):
-        options = {"min_conf_percentile": 0.0}
+        options = {"min_conf_percentile": 0.0, "margin": 0}
         assert scene.valid(0)[:, 12 * scene.views[0].width // 32].all()
         middle = scene.valid(0).sum()
         assert len(scene.point_cloud(max_slant_deg=89.0, **options)) > 0.9 * middle
@@ -205,3 +205,12 @@ def test_lists_of_unequal_length_are_refused() -> None:
     scene = make_scene()
     with pytest.raises(AssertionError):
         replace(scene, depth=scene.depth[1:])
+
+
+def test_the_margin_leaves_out_the_border_of_each_view() -> None:
+    scene = make_scene(("landscape",))
+    height, width = scene.depth[0].shape
+    options = EVERYTHING | {"margin": 2}
+    assert len(scene.point_cloud(**options)) == (height - 4) * (width - 4)
+    with pytest.raises(ValueError, match="margin must not be negative, got -1"):
+        scene.point_cloud(margin=-1)
