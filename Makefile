@@ -15,9 +15,9 @@ INSTALL := $(BIN)/python -m pip install --quiet $(if $(HAS_GPU),,--constraint .c
 .PHONY: demo test check format lint types imports clean
 
 demo: $(VENV)/.demo
-	$(BIN)/fast3r reconstruct examples/photos/buddha --output out/buddha --format html --format still
 	$(BIN)/fast3r reconstruct examples/photos/banana --output out/banana --format html --format still
-	@echo "Open out/buddha/scene.html in a browser, or out/buddha/still.png."
+	$(BIN)/fast3r reconstruct examples/photos/buddha --output out/buddha --format html --format still
+	@echo "Open out/banana/scene.html in a browser, or look at out/banana/still.png."
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
