@@ -92,7 +92,8 @@ def test_masked_pixels_give_no_points() -> None:
 def test_the_percentile_is_taken_of_each_view_by_itself() -> None:
     scene = make_scene(("landscape", "landscape"))
     scene.confidence[1].mul_(100)
-    counts = scene.point_cloud(min_conf_percentile=25, max_slant_deg=90, margin=0).view_index.bincount()
+    cloud = scene.point_cloud(min_conf_percentile=25, max_slant_deg=90, margin=0)
+    counts = cloud.view_index.bincount()
     assert counts.tolist() == [24 * 32 * 3 // 4] * 2
 
 
