@@ -46,7 +46,7 @@ _TURNS = {
 
 
 class UnreadablePhotoError(ValueError):
-    """A photo that cannot be used; the message is the reason, without the photo's name."""
+    """A photo or video that cannot be used; the message is the reason."""
 
 
 @contextmanager

@@ -68,16 +68,25 @@ def load_views(
     if masks is not None:
         files = find_masks(Path(masks).expanduser(), files)
     views = _read_photos(files, size, patch, lazy_above, workers or _num_cores(), progress)
-    if files and not views and not sources.videos:
-        raise ValueError(_why_none(sources.place, views.skipped))
-    frames = [
-        frame
-        for name, path in sources.videos.items()
-        for frame in read_video(
-            path, name, size=size, patch=patch, fps=fps, num_frames=num_frames, progress=progress
-        )
-    ]
-    return Views([*views, *frames], views.skipped)
+    skipped, frames = list(views.skipped), []
+    for name, path in sources.videos.items():
+        try:
+            frames += read_video(
+                path,
+                name,
+                size=size,
+                patch=patch,
+                fps=fps,
+                num_frames=num_frames,
+                progress=progress,
+            )
+        except UnreadablePhotoError as error:
+            if len(files) + len(sources.videos) == 1:
+                raise
+            skipped.append(SkippedPhoto(path.name, str(error)))
+    if not views and not frames:
+        raise ValueError(_why_none(sources.place, skipped))
+    return Views([*views, *frames], skipped)
 
 
 def _refuse_idle_options(

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from fast3r.views.decode import swaps_axes
+from fast3r.views.decode import UnreadablePhotoError, swaps_axes
 from fast3r.views.keyframes import Stretches, check_sampling, is_same, plan_stretches, sharpness
 from fast3r.views.photos import pad, shrink
 from fast3r.views.resize import plan_resize
@@ -135,7 +135,7 @@ def _import_av() -> ModuleType:
 @contextmanager
 def _opened(av: ModuleType, path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} cannot be read as a video: not a file")
+        raise UnreadablePhotoError(f"{path} cannot be read as a video: not a file")
     try:
         # "file:" keeps FFmpeg from reading a name such as "a:b.mp4" as a protocol, and the
         # whitelist keeps a playlist in disguise from reaching the network.
@@ -143,12 +143,12 @@ def _opened(av: ModuleType, path: Path) -> "Iterator[tuple[InputContainer, Video
             f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
         )
     except (av.error.FFmpegError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a video: {error.strerror}") from error
+        raise UnreadablePhotoError(f"{path} cannot be read as a video: {error.strerror}") from error
     with container:
         cover = av.stream.Disposition.attached_pic
         streams = [s for s in container.streams.video if not s.disposition & cover]
         if not streams:
-            raise ValueError(f"{path} holds no video, only {_kinds(container)}")
+            raise UnreadablePhotoError(f"{path} holds no video, only {_kinds(container)}")
         stream = streams[0]
         stream.thread_type = "AUTO"
         yield container, stream
@@ -205,7 +205,9 @@ def _best_frames(
 
 def _check_count(path: Path, num_frames: int) -> None:
     if num_frames < 2:
-        raise ValueError(f"{path} is damaged or a still image: it has {num_frames} readable frames")
+        raise UnreadablePhotoError(
+            f"{path} is damaged or a still image: it has {num_frames} readable frames"
+        )
 
 
 def _skippable(timeline: _Timeline, stretches: Stretches) -> Literal["NONKEY", "NONREF", "DEFAULT"]:
@@ -268,7 +270,7 @@ def _view(candidate: _Candidate, path: Path, name: str, size: int, patch: int) -
     try:
         resize = plan_resize(height, width, size=size, patch=patch)
     except ValueError as error:
-        raise ValueError(f"{path} cannot be used: {error}") from error
+        raise UnreadablePhotoError(f"{path} cannot be used: {error}") from error
     content = shrink(frame.to_image(), resize, orientation)
     pixels, mask = pad(np.asarray(content), None, resize)
     return View(

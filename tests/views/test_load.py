@@ -146,3 +146,21 @@ def test_loading_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     (tmp_path / "d.tif").write_bytes(b"II*\0" + bytes(40))
     load_views(tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_broken_video_among_photos_is_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    photos = save_all(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "clip.mp4").write_bytes(b"not a video at all")
+    views = load_views([*photos, tmp_path / "clip.mp4"], size=64)
+    assert [view.name for view in views] == ["a.jpg", "b.jpg"]
+    assert [
+        (skipped.name, "cannot be read as a video" in skipped.reason) for skipped in views.skipped
+    ] == [("clip.mp4", True)]
+
+
+def test_a_broken_video_alone_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    (tmp_path / "clip.mp4").write_bytes(b"not a video at all")
+    with pytest.raises(ValueError, match=r"clip\.mp4 cannot be read as a video"):
+        load_views(tmp_path / "clip.mp4", size=64)
