@@ -63,27 +63,6 @@ def estimate_focal(
     return focal_px.to(points.device)
 
 
-@torch.no_grad()
-def shared_focal(
-    points: Float[Tensor, "views height width 3"],
-    confidence: Float[Tensor, "views height width"] | None = None,
-    *,
-    mask: Bool[Tensor, "views height width"] | None = None,
-    principal_point: Float[Tensor, "views 2"] | None = None,
-    min_conf_percentile: float = 10.0,
-    seed: int = 0,
-) -> Float[Tensor, ""]:
-    """Return the one focal length of views that were taken with the same camera.
-
-    All their points are pooled; otherwise as `estimate_focal`.
-    """
-    offsets = _offsets(points, principal_point)
-    weights = _weights(points, confidence, mask)
-    flat, offsets = points.reshape(1, -1, 3), offsets.reshape(1, -1, 2)
-    focal_px = _fit(flat, offsets, weights.reshape(1, -1), min_conf_percentile, seed)
-    return focal_px[0].to(points.device)
-
-
 def _offsets(
     points: Float[Tensor, "views height width 3"], principal_point: Float[Tensor, "views 2"] | None
 ) -> Float[Tensor, "views pixels 2"]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fast3r.geometry.cameras import pinhole, unproject
-from fast3r.geometry.focal import estimate_focal, shared_focal
+from fast3r.geometry.focal import estimate_focal
 
 HEIGHT, WIDTH = 48, 64
 
@@ -85,20 +85,3 @@ def test_a_view_that_does_not_tell_its_focal_gets_nan(spoil: str) -> None:
 def test_nine_points_do_not_tell_the_focal() -> None:
     mask = (torch.arange(HEIGHT * WIDTH) < 9).view(1, HEIGHT, WIDTH)
     assert estimate_focal(pointmaps(FOCALS[:1]), mask=mask).isnan().all()
-
-
-def test_the_shared_focal_is_the_one_of_all_views() -> None:
-    points = pointmaps(torch.full((5,), 70.0), outliers=0.3)
-    assert shared_focal(points).item() == pytest.approx(70, rel=1e-4)
-
-
-def test_the_shared_focal_is_steadier_than_single_ones() -> None:
-    points = pointmaps(torch.full((12,), 70.0), noise=0.05)
-    single = (estimate_focal(points) - 70).abs().mean()
-    assert (shared_focal(points) - 70).abs() < single
-
-
-def test_the_shared_focal_survives_views_that_do_not_tell_theirs() -> None:
-    points = pointmaps(torch.full((5,), 70.0))
-    points[:2] = torch.nan
-    assert shared_focal(points).item() == pytest.approx(70, rel=1e-4)
