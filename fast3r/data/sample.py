@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -24,3 +25,13 @@ class Sample:
 
     world_from_camera: Float[Tensor, "batch views 4 4"]
     """Rigid poses, OpenCV axes."""
+
+
+def frame_points(
+    points: Float[Tensor, "batch views height width 3"],
+    world_from_frame: Float[Tensor, "batch _ 4 4"],
+) -> Float[Tensor, "batch views height width 3"]:
+    """Return world points in the frame of a camera."""
+    rotation = world_from_frame[..., :3, :3]
+    centre = world_from_frame[..., :3, 3]
+    return torch.einsum("bnhwi,bnij->bnhwj", points - centre[:, :, None, None], rotation)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fast3r.data.procedural.config import ProceduralConfig
 from fast3r.data.procedural.generate import generate
-from fast3r.data.sample import Sample
+from fast3r.data.sample import Sample, frame_points
 from fast3r.evaluation.metrics import (
     PoseScore,
     depth_error,
@@ -25,7 +25,6 @@ from fast3r.evaluation.metrics import (
     relative_pose_errors,
     trivial_poses,
 )
-from fast3r.geometry.cameras import invert_rigid
 from fast3r.geometry.transforms import fit_similarity
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
@@ -140,8 +139,9 @@ class _SceneTruth:
     def __init__(self, sample: Sample, scene: int) -> None:
         self.valid = sample.valid[scene]
         self.poses = sample.world_from_camera[scene]
-        self.world = _moved(sample.points[scene], invert_rigid(self.poses[:1]))
-        self.local = _moved(sample.points[scene], invert_rigid(self.poses))
+        points, poses = sample.points[scene : scene + 1], self.poses[None]
+        self.world = frame_points(points, poses[:, :1])[0]
+        self.local = frame_points(points, poses)[0]
         self.depth = self.local[..., 2]
 
     def errors(
@@ -156,14 +156,6 @@ class _SceneTruth:
             rotation_deg,
             translation_deg,
         )
-
-
-def _moved(points: Tensor, target_from_source: Tensor) -> Tensor:
-    rotation, shift = target_from_source[:, :3, :3], target_from_source[:, :3, 3]
-    return (
-        torch.einsum("vij,vhwj->vhwi", rotation.expand(len(points), 3, 3), points)
-        + shift[:, None, None]
-    )
 
 
 def _views(sample: Sample, scene: int) -> list[View]:

@@ -10,18 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fast3r.data.sample import Sample
+from fast3r.data.sample import Sample, frame_points
+from fast3r.geometry.cameras import invert_rigid
 from fast3r.models.prediction import Pointmap, Prediction
-
-
-def frame_points(
-    points: Float[Tensor, "batch views height width 3"],
-    world_from_frame: Float[Tensor, "batch _ 4 4"],
-) -> Float[Tensor, "batch views height width 3"]:
-    """Return world points in the frame of a camera."""
-    rotation = world_from_frame[..., :3, :3]
-    centre = world_from_frame[..., :3, 3]
-    return torch.einsum("bnhwi,bnij->bnhwj", points - centre[:, :, None, None], rotation)
 
 
 def mean_distance(
@@ -37,7 +28,8 @@ def mean_distance(
     total = (safe.norm(dim=-1) * valid).sum(dim=axes)
     count = valid.sum(dim=axes)
     mean = torch.where(count > 0, total / count.clamp(min=1), torch.ones_like(total))
-    return mean.clamp(min=1e-8) if per_view else mean.clamp(min=1e-8)[:, None]
+    mean = mean.clamp(min=1e-8)
+    return mean if per_view else mean[:, None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ def pose_consistency(
     true = frame_points(sample.points, sample.world_from_camera)
     scale = mean_distance(true, sample.valid, per_view=True)
     scale = scale / mean_distance(local, sample.valid, per_view=True)
-    pose = torch.linalg.inv(sample.world_from_camera[:, :1]) @ sample.world_from_camera
+    pose = invert_rigid(sample.world_from_camera[:, :1]) @ sample.world_from_camera
     target = torch.einsum(
         "bnij,bnhwj->bnhwi", pose[..., :3, :3], local * scale[..., None, None, None]
     )

@@ -2,9 +2,9 @@
 
 import torch
 
+from fast3r.data.sample import frame_points
 from fast3r.evaluation.procedural import evaluate, held_out, table
 from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.training.losses import frame_points
 from tests.scene.playback import PlayedBack
 
 SIZE = (48, 64)

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from fast3r.data.sample import Sample
+from fast3r.data.sample import Sample, frame_points
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.training.losses import (
     MatchingLoss,
     PointmapLoss,
-    frame_points,
     pose_consistency,
     true_matches,
 )
