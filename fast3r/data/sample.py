@@ -35,3 +35,21 @@ def frame_points(
     rotation = world_from_frame[..., :3, :3]
     centre = world_from_frame[..., :3, 3]
     return torch.einsum("bnhwi,bnij->bnhwj", points - centre[:, :, None, None], rotation)
+
+
+def mirror(sample: Sample) -> Sample:
+    """Return the scenes as a mirror shows them, photographed in the opposite order of views.
+
+    Left and right swap in the photos and along the first axis of the world, so that cameras stay
+    rigid and right-handed: a new sample with another first view, for the price of a copy.
+    """
+    flip = torch.diag(sample.points.new_tensor([-1.0, 1.0, 1.0, 1.0]))
+    intrinsics = sample.intrinsics.flip(1).clone()
+    intrinsics[..., 0, 2] = sample.images.shape[-1] - intrinsics[..., 0, 2]
+    return Sample(
+        images=sample.images.flip(1, -1),
+        points=sample.points.flip(1, 3) * flip.diagonal()[:3],
+        valid=sample.valid.flip(1, -1),
+        intrinsics=intrinsics,
+        world_from_camera=flip @ sample.world_from_camera.flip(1) @ flip,
+    )
