@@ -58,9 +58,7 @@ def generate(
     )
     effects = draw_effects(dice, batch, views).to(device)
     scene, candidates = move(scene, device), move(candidates, device)
-    poses = choose_cameras(
-        config, scene, candidates, height=height, width=width, difficulty=difficulty
-    )
+    poses = choose_cameras(config, scene, candidates, height=height, width=width)
     linear, points, valid = render(
         config, scene, load_bank(device), candidates.intrinsics, poses, height=height, width=width
     )
@@ -77,12 +75,12 @@ def choose_cameras(
     *,
     height: int,
     width: int,
-    difficulty: float,
 ) -> Float[Tensor, "batch views 4 4"]:
     """Return, for each view, the first candidate that is clear of objects and sees enough.
 
-    Enough is a share of the surface that the first view sees; where no candidate does, the one
-    that sees most is taken, and where none is clear, one that another view has left over.
+    Enough is `candidates.overlap` of the surface that the first view sees; where no candidate
+    does, the one that sees most is taken, and where none is clear, one that another view has left
+    over.
     """
     poses, intrinsics = candidates.world_from_camera, candidates.intrinsics
     batch, views, count = poses.shape[:3]
@@ -91,8 +89,7 @@ def choose_cameras(
     first = _first_best(clear.flatten(1).float())
     points, seen = points.flatten(1, 2)[rows, first], seen.flatten(1, 2)[rows, first]
     shared = _share_seen(scene, poses, intrinsics, points, seen, height, width)
-    wanted = config.min_overlap + (0.9 - config.min_overlap) * (1 - difficulty)
-    score = clear.float() * (1 + shared.clamp(max=wanted))
+    score = clear.float() * (1 + torch.minimum(shared, candidates.overlap[:, None, None]))
     chosen = _first_best(score) + count * torch.arange(views, device=poses.device)
     chosen[:, 0] = first
     chosen = _replace_blocked(score.flatten(1), chosen)

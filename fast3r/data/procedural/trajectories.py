@@ -1,4 +1,4 @@
-"""Where the photographer stands: arcs around the target, roaming, a video, a walk.
+"""Where the photographer stands: arcs and orbits around the target, roaming, a video, a walk.
 
 Several candidates are drawn for every view; `generate` keeps the first that sees the scene well.
 Camera frames follow OpenCV: x right, y down, z forward.
@@ -7,7 +7,7 @@ Camera frames follow OpenCV: x right, y down, z forward.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,9 +17,9 @@ from fast3r.data.procedural.layout import Layout
 from fast3r.data.procedural.primitives import ground_height
 from fast3r.data.procedural.scene import ROOM, Scene
 
-ARC, ROAM, VIDEO, WALK = 0, 1, 2, 3
+ARC, ROAM, VIDEO, WALK, ORBIT = 0, 1, 2, 3, 4
 # How often each trajectory is used, by kind of scene: indoor, outdoor, tabletop.
-_HABITS = ((2, 5, 2, 1.5), (4, 3, 2.5, 1.5), (7, 2, 1, 0))
+_HABITS = ((2, 5, 2, 1.5, 2), (4, 3, 2.5, 1.5, 4), (7, 2, 1, 0, 8))
 # Metres from the target, by kind of scene.
 _DISTANCES = ((1.2, 3.5), (4.0, 14.0), (0.45, 1.3))
 # Degrees above the horizon, by kind of scene.
@@ -36,6 +36,9 @@ class Candidates:
     intrinsics: Float[Tensor, "batch views 3 3"]
     """Pixels from camera-frame rays; pixel centres at +0.5."""
 
+    overlap: Float[Tensor, " batch"]
+    """Share of the first view's surface to be seen, if possible; 0 on the way round an object."""
+
 
 def draw_candidates(
     dice: Dice,
@@ -50,11 +53,12 @@ def draw_candidates(
 ) -> Candidates:
     """Return cameras in random order, the first candidates nearest to the plan.
 
-    At `difficulty` 0 all views are within about 10 degrees of each other, at 1 within 120.
+    At `difficulty` 0 all views are within about 10 degrees of each other; at 1 within 120, or all
+    the way round the target with at most 45 degrees from one to the next.
     """
     batch = len(layout.kind)
     shape = (batch, views, config.candidates)
-    position = _positions(dice, layout, shape, difficulty)
+    position, orbits = _positions(dice, layout, shape, difficulty)
     position = _keep_inside(position, scene)
     spread = layout.target_spread[:, None, None, None] * (0.3 + 0.7 * difficulty)
     aim = layout.target[:, None, None] + spread * (
@@ -64,7 +68,8 @@ def draw_candidates(
     roll = dice.normal(*shape) * torch.deg2rad(torch.where(steady, 2.5, 7.0))
     poses = look_at(position, aim, roll.clamp(-0.35, 0.35))
     intrinsics = _intrinsics(dice, config, batch, views, height, width)
-    return Candidates(poses, intrinsics)
+    wanted = config.min_overlap + (0.9 - config.min_overlap) * (1 - difficulty)
+    return Candidates(poses, intrinsics, torch.where(orbits, 0.0, wanted))
 
 
 def look_at(
@@ -85,10 +90,11 @@ def look_at(
 
 def _positions(
     dice: Dice, layout: Layout, shape: tuple[int, int, int], difficulty: float
-) -> Float[Tensor, "batch views candidates 3"]:
-    batch = shape[0]
+) -> tuple[Float[Tensor, "batch views candidates 3"], Bool[Tensor, " batch"]]:
+    """Return places, and which scenes are photographed from all sides."""
+    batch, views, _ = shape
     habits = torch.tensor(_HABITS)[layout.kind].cumsum(-1)
-    plan = (dice.uniform(0, 1, batch, 1) * habits[:, -1:] >= habits).sum(-1).clamp(max=WALK)
+    plan = (dice.uniform(0, 1, batch, 1) * habits[:, -1:] >= habits).sum(-1).clamp(max=ORBIT)
     # Even at difficulty 1 some scenes have short baselines, as albums do.
     strength = difficulty * dice.uniform(0.35, 1, batch, 1, 1)
     low, high = torch.tensor(_DISTANCES)[layout.kind].unbind(-1)
@@ -99,7 +105,15 @@ def _positions(
     progress = dice.shuffled(batch, shape[1])[..., None] / max(shape[1] - 1, 1) - 0.5
     retry = torch.linspace(0, 1, shape[2])
 
-    arc = _arc(dice, layout, shape, (azimuth, elevation, distance), strength, progress, retry)
+    middle = (azimuth, elevation, distance)
+    arc_deg = (10 + 120 * strength) * (1 - 0.8 * retry)
+    arc = _arc(
+        dice, shape, middle, strength, arc_deg * (progress + _jitter(dice, shape, 0.3)), retry
+    )
+    gaps = max(views - 1, 1)
+    orbit_deg = min(45 * gaps, 360 * gaps / views) * difficulty * dice.uniform(0.6, 1, batch, 1, 1)
+    turn_deg = orbit_deg * (progress + _jitter(dice, shape, 0.4 / gaps))
+    orbit = _arc(dice, shape, middle, 0.5 * strength, turn_deg, retry)
     start = _spherical(azimuth, elevation, distance)
     reach = distance[..., None] * (0.15 + 1.0 * strength[..., None])
     roam = start + reach * 0.55 * dice.normal(*shape, 3) * torch.tensor([1, 1, 0.35])
@@ -110,28 +124,31 @@ def _positions(
     path = steps.cumsum(1).gather(1, order[..., None, None].expand(batch, shape[1], 1, 3))
     walk = start + reach * 0.35 * (path - path.mean(1, keepdim=True))
     shaken = 0.4 * reach * retry[:, None] * dice.normal(*shape, 3)
-    plans = torch.stack([arc, roam, video + shaken, walk + shaken])
-    # The last candidates of all plans are arcs, from other sides: some place is always free.
-    plan = torch.where(retry > 0.5, ARC, plan[:, None, None]).expand(shape)
+    plans = torch.stack([arc, roam, video + shaken, walk + shaken, orbit])
+    orbits = plan == ORBIT
+    # The last candidates of other plans are arcs, from other sides: some place is always free.
+    fallback = (retry > 0.5) & ~orbits[:, None, None]
+    plan = torch.where(fallback, ARC, plan[:, None, None]).expand(shape)
     picked = plan[None, ..., None].expand(1, *shape, 3)
-    return layout.target[:, None, None] + plans.gather(0, picked)[0]
+    return layout.target[:, None, None] + plans.gather(0, picked)[0], orbits
+
+
+def _jitter(dice: Dice, shape: tuple[int, int, int], size: float) -> Tensor:
+    return size * dice.uniform(-1, 1, *shape)
 
 
 def _arc(
     dice: Dice,
-    layout: Layout,
     shape: tuple[int, int, int],
     middle: tuple[Tensor, Tensor, Tensor],
     strength: Tensor,
-    progress: Tensor,
+    turn_deg: Tensor,
     retry: Tensor,
 ) -> Tensor:
-    """Return places on an arc around the target, whose retries go up and closer to its middle."""
+    """Return places around the target, whose retries go up and elsewhere."""
     azimuth, elevation, distance = middle
-    sweep = torch.deg2rad(10 + 120 * strength) * (1 - 0.8 * retry)
-    jitter = 0.3 * dice.uniform(-1, 1, *shape)
-    turn = 1.2 * (retry - 0.5).clamp(min=0) * dice.normal(shape[0], 1, shape[2])
-    azimuth = azimuth + turn + sweep * (progress + jitter)
+    strayed = 1.2 * (retry - 0.5).clamp(min=0) * dice.normal(shape[0], 1, shape[2])
+    azimuth = azimuth + strayed + torch.deg2rad(turn_deg)
     lift = torch.deg2rad(3 + 12 * strength) * dice.normal(*shape)
     lift = lift + 0.5 * retry
     distance = distance * ((0.12 * (0.3 + strength) + 0.2 * retry) * dice.normal(*shape)).exp()
