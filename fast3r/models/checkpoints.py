@@ -70,10 +70,10 @@ def load_model(
     Args:
         name_or_path: "small" (bundled), "large" (published, from the hub), a hub repository
             "owner/name", a folder with config.json and model.safetensors in our format or the
-            published one, a .safetensors file of ours, or a checkpoint of the reference's
-            training (.ckpt, .pt, .pth). A published config that does not mention the attention
-            temperature has it on, as in the reference; a training checkpoint has it off, as in
-            the reference's evaluation.
+            published one, a .safetensors file of ours, or a checkpoint of our training or the
+            reference's (.ckpt, .pt, .pth). A published config that does not mention the attention
+            temperature has it on, as in the reference; a training checkpoint of theirs has it off,
+            as in the reference's evaluation.
         device: Where the weights go; by default CUDA or MPS where there is one, else the CPU.
         precision: Type of the weights, and with it of most of the work.
         attention: Kernel to use on CUDA; "auto" chooses by hardware.

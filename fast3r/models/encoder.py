@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fast3r.models.config import EncoderConfig
 from fast3r.models.layers import Block, PatchPosition, patch_rotation
+from fast3r.models.recompute import Caller, directly
 
 
 class Encoder(nn.Module):
@@ -26,12 +27,15 @@ class Encoder(nn.Module):
         self,
         images: Float[Tensor, "images 3 height width"],
         keep: Bool[Tensor, "images patches"] | None = None,
+        *,
+        call: Caller = directly,
     ) -> Float[Tensor, "images patches channels"]:
         """Return the tokens of each image, row by row.
 
         Args:
             images: RGB in [0, 1]; sides are multiples of the patch.
             keep: False for patches that no other patch may look at.
+            call: Way to call the blocks.
         """
         config = self.config
         features = self.patch_embed(images * 2 - 1)  # (B, D, h, w)
@@ -44,7 +48,7 @@ class Encoder(nn.Module):
             grid, head_width, config.rope_base, dtype=tokens.dtype, device=tokens.device
         )
         for block in self.blocks:
-            tokens = block(tokens, rotation=rotation, keep=keep)
+            tokens = call(block, tokens, rotation=rotation, keep=keep)
         return self.norm(tokens).to(tokens.dtype)
 
 

@@ -4,9 +4,10 @@ The network knows nothing of files, time or logging. It takes any mix of image s
 of views, and works in chunks that change its memory but not its result.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,13 +20,15 @@ from fast3r.models.encoder import Encoder, unmasked
 from fast3r.models.fusion import Fusion, draw_view_ids
 from fast3r.models.layout import Layout, gather_tokens, group_chunks, layout_of
 from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.models.recompute import Caller, Part, Recomputed, directly
 
 
 @dataclass(frozen=True)
 class Chunks:
     """How much is worked on at a time: smaller saves memory, and never changes the result.
 
-    While gradients are recorded everything is one chunk.
+    While gradients are recorded everything is one chunk, except where gradient checkpointing of
+    the heads makes their chunks worth it.
     """
 
     encoder_views: int = 8
@@ -64,6 +67,7 @@ class Fast3R(nn.Module):
         super().__init__()
         self.config = config = config or Fast3RConfig()
         self.attention: AttentionKernel = attention
+        self.gradient_checkpointing: frozenset[Part] = frozenset()
         self.encoder = Encoder(config.encoder)
         self.fusion = Fusion(
             config.fusion, config.encoder.width, rope_base=config.encoder.rope_base
@@ -90,6 +94,26 @@ class Fast3R(nn.Module):
     def patch(self) -> int:
         """Sides of images must be multiples of this."""
         return self.config.encoder.patch
+
+    def set_gradient_checkpointing(self, parts: Collection[Part] = get_args(Part)) -> None:
+        """Compute the activations of these parts again in the backward pass, to save memory.
+
+        Gradients stay the same, and so does all that runs without them. The encoder and the
+        fusion keep only the input of each block; the heads keep none, and work on
+        `Chunks.head_views` views at a time.
+
+        Args:
+            parts: Any of "encoder", "fusion" and "heads"; empty to keep all activations again.
+
+        Raises:
+            ValueError: There is no such part.
+        """
+        unknown = sorted(set(parts) - set(get_args(Part)))
+        if isinstance(parts, str) or unknown:
+            raise ValueError(
+                f"gradient checkpointing takes a list of {get_args(Part)}, got {parts!r}"
+            )
+        self.gradient_checkpointing = frozenset(parts)
 
     def forward(
         self,
@@ -158,24 +182,36 @@ class Fast3R(nn.Module):
         ids = self._view_ids(views, view_ids, seed)
         with attention_kernels(self.attention, self.device):
             encoded, layout = self._encode(views, masks, chunks.encoder_views)
-            levels = self.fusion(encoded, layout, ids, chunk=chunks.fusion_tokens)
+            levels = self.fusion(
+                encoded, layout, ids, chunk=chunks.fusion_tokens, call=self._caller("fusion")
+            )
         return Tokens(levels, layout)
 
     def predict(
         self, tokens: Tokens, *, chunks: Chunks | None = None
     ) -> Iterator[tuple[int, Prediction]]:
         """Yield view indices and predictions, from the output of `tokens`."""
-        size = None if torch.is_grad_enabled() else (chunks or Chunks()).head_views
-        dtype = self.world_head.out3.weight.dtype  # tokens made under autocast have another
+        call = self._caller("heads")
+        at_once = torch.is_grad_enabled() and call is directly
+        size = None if at_once else (chunks or Chunks()).head_views
         for group in tokens.layout.groups():
-            grid = tokens.layout.views[group[0]].grid
             for views in group_chunks(group, size):
-                levels = [gather_tokens(x, tokens.layout, views).to(dtype) for x in tokens.levels]
-                world = self.world_head(levels, grid)
-                local = None if self.local_head is None else self.local_head(levels, grid)
+                made = call(self._pointmaps, tokens.levels, tokens.layout, views)
                 for place, view in enumerate(views):
-                    at = slice(place, None, len(views))
-                    yield view, Prediction(_sliced(world, at), local and _sliced(local, at))
+                    yield view, _sliced(made, slice(place, None, len(views)))
+
+    def _pointmaps(self, levels: Sequence[Tensor], layout: Layout, views: list[int]) -> Prediction:
+        """Return the pointmaps of views of one size, sample by sample."""
+        grid = layout.views[views[0]].grid
+        dtype = self.world_head.out3.weight.dtype  # tokens made under autocast have another
+        gathered = [gather_tokens(level, layout, views).to(dtype) for level in levels]
+        local = None if self.local_head is None else self.local_head(gathered, grid)
+        return Prediction(self.world_head(gathered, grid), local)
+
+    def _caller(self, part: Part) -> Caller:
+        if part in self.gradient_checkpointing and torch.is_grad_enabled():
+            return Recomputed(self.attention, self.device)
+        return directly
 
     def _encode(
         self, views: Sequence[Tensor], masks: Sequence[Tensor] | None, chunk: int
@@ -190,7 +226,8 @@ class Fast3R(nn.Module):
                 if masks is not None:
                     mask = torch.stack([masks[v] for v in chosen], dim=1).to(images.device)
                     images, keep = unmasked(images, mask.flatten(0, 1), self.patch)
-                made = self.encoder(images, keep).unflatten(0, (-1, len(chosen)))
+                made = self.encoder(images, keep, call=self._caller("encoder"))
+                made = made.unflatten(0, (-1, len(chosen)))
                 for place, view in enumerate(chosen):
                     encoded[view] = made[:, place]
                     kept[view] = made if keep is None else keep[place]
@@ -261,8 +298,8 @@ def _check(views: Sequence[Tensor], masks: Sequence[Tensor] | None, patch: int) 
         )
 
 
-def _sliced(pointmap: Pointmap, at: slice) -> Pointmap:
-    return Pointmap(pointmap.points[at], pointmap.confidence[at])
+def _sliced(prediction: Prediction, at: slice) -> Prediction:
+    return _mapped(prediction, lambda part: part[at])
 
 
 def _joined(pointmaps: list[Pointmap]) -> Pointmap:
@@ -273,5 +310,12 @@ def _joined(pointmaps: list[Pointmap]) -> Pointmap:
 def _moved(prediction: Prediction, device: torch.device | str | None) -> Prediction:
     if device is None:
         return prediction
-    move = lambda p: p and Pointmap(p.points.to(device), p.confidence.to(device))  # noqa: E731
-    return Prediction(move(prediction.world), move(prediction.local))
+    return _mapped(prediction, lambda part: part.to(device))
+
+
+def _mapped(prediction: Prediction, change: Callable[[Tensor], Tensor]) -> Prediction:
+    world, local = prediction.world, prediction.local
+    return Prediction(
+        Pointmap(change(world.points), change(world.confidence)),
+        local and Pointmap(change(local.points), change(local.confidence)),
+    )

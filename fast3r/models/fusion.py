@@ -1,6 +1,8 @@
 """The transformer in which every token of every view looks at all others."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +17,7 @@ from fast3r.models.layers import (
     view_embedding,
 )
 from fast3r.models.layout import Layout, Run
+from fast3r.models.recompute import Caller, directly
 
 TRAINING_VIEWS = 20
 """Views per sample when the published weights were trained; the base of the temperature."""
@@ -78,6 +81,7 @@ class Fusion(nn.Module):
         view_ids: Int[Tensor, "batch views"],
         *,
         chunk: int | None = None,
+        call: Caller = directly,
     ) -> list[Float[Tensor, "batch tokens _"]]:
         """Return the four levels of tokens that the heads read.
 
@@ -86,17 +90,18 @@ class Fusion(nn.Module):
             layout: Where each view's tokens are.
             view_ids: Row of the view-index table for each view.
             chunk: Work on about this many tokens at a time where that saves memory.
+            call: Way to call the blocks.
         """
-        kept = [tokens]
+        levels = [tokens]
         tokens = self._embed(tokens, layout, view_ids)
         for depth, block in enumerate(self.blocks, start=1):
             if self.config.alternate and depth % 2 == 0:
-                tokens = self._per_view(block, tokens, layout, chunk)
+                tokens = self._per_view(partial(call, block), tokens, layout, chunk)
             else:
-                tokens = block(tokens, sharpness=self.sharpness, chunk=chunk)
+                tokens = call(block, tokens, sharpness=self.sharpness, chunk=chunk)
             if depth in self.levels[1:3]:
-                kept.append(tokens if torch.is_grad_enabled() else tokens.clone())
-        return [*kept, self._final_norm(tokens, chunk)]
+                levels.append(tokens if torch.is_grad_enabled() else tokens.clone())
+        return [*levels, self._final_norm(tokens, chunk)]
 
     def _embed(self, tokens: Tensor, layout: Layout, view_ids: Tensor) -> Tensor:
         tokens = self.embed(tokens)
@@ -113,7 +118,7 @@ class Fusion(nn.Module):
         return tokens
 
     def _per_view(
-        self, block: nn.Module, tokens: Tensor, layout: Layout, chunk: int | None
+        self, block: Callable[..., Tensor], tokens: Tensor, layout: Layout, chunk: int | None
     ) -> Tensor:
         """Run a block in which a token sees only the tokens of its own view."""
         pieces = []

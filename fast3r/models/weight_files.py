@@ -23,6 +23,9 @@ from fast3r.models.names import PUBLISHED, names_for
 CONFIG_KEY = "config"
 """Entry of a safetensors file's metadata that holds our config."""
 
+TRAINING_CONFIG = "fast3r_config"
+"""Entry of a checkpoint of our training that holds our config."""
+
 # Wrappers that put a prefix in front of every name: DeepSpeed, DDP, Lightning, torch.compile.
 _WRAPPERS = re.compile(r"^(_forward_module\.|module\.|net\.|_orig_mod\.)+")
 
@@ -101,12 +104,13 @@ def read_single(file: Path) -> Weights:
 
 
 def read_checkpoint(file: Path, config: Fast3RConfig | None = None) -> Weights:
-    """Read a Lightning checkpoint, or a consolidated DeepSpeed one, of the reference's training.
+    """Read a Lightning checkpoint, or a consolidated DeepSpeed one, of our training or theirs.
 
     Args:
-        file: A pickle of tensors under the published names, with or without a `net.` prefix.
-        config: Shape of the model; by default it is looked for in `.hydra/config.yaml` of the
-            run, then in a config.json beside the file.
+        file: A checkpoint of ours, or a pickle of tensors under the published names, with or
+            without a `net.` prefix.
+        config: Shape of the model. By default ours is in the checkpoint; theirs is looked for in
+            `.hydra/config.yaml` of the run, then in a config.json beside the file.
 
     Raises:
         ValueError: The file is missing, corrupt, unsafe, not a Fast3R model, or has no config.
@@ -120,6 +124,9 @@ def read_checkpoint(file: Path, config: Fast3RConfig | None = None) -> Weights:
     stored = content.get("state_dict", content)
     if not isinstance(stored, Mapping):
         raise ValueError(f"the state_dict in {file} is a {type(stored).__name__}, not a dictionary")
+    if TRAINING_CONFIG in content:
+        ours = _config(_parsed(content[TRAINING_CONFIG], file), file)
+        return Weights(str(file), ours, _of_network(stored))
     named = {_WRAPPERS.sub("", str(key)): value for key, value in stored.items()}
     tensors = {
         key: value
@@ -190,6 +197,12 @@ def read_pickle(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{file} holds a {type(content).__name__}, not a dictionary of tensors")
     return content
+
+
+def _of_network(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of the network from those of a LightningModule of ours."""
+    prefix = "model."
+    return {key[len(prefix) :]: value for key, value in stored.items() if key.startswith(prefix)}
 
 
 def _from_published(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
