@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fast3r.data.frame import Frame
 
 
-class Dataset(Protocol):
+@runtime_checkable
+class PosedScenes(Protocol):
     """Scenes of frames with cameras, and depth where there is any."""
 
     @property
@@ -30,6 +31,19 @@ class Dataset(Protocol):
         """
         ...
 
+    def read(self, scene: str, frame: str) -> Frame:
+        """Return one frame at its stored size.
+
+        Raises:
+            BrokenFrameError: It cannot be used.
+        """
+        ...
+
+
+@runtime_checkable
+class Dataset(PosedScenes, Protocol):
+    """Scenes that training draws its samples from."""
+
     def draw(self, scene: str, views: int, dice: np.random.Generator) -> Sequence[str]:
         """Return the names of `views` frames that see parts of the same surface, first view first.
 
@@ -37,14 +51,6 @@ class Dataset(Protocol):
 
         Raises:
             BrokenFrameError: The scene has no usable frames.
-        """
-        ...
-
-    def read(self, scene: str, frame: str) -> Frame:
-        """Return one frame at its stored size.
-
-        Raises:
-            BrokenFrameError: It cannot be used.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Views with ground truth, as training and evaluation take them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,6 +26,21 @@ class Sample:
 
     world_from_camera: Float[Tensor, "batch views 4 4"]
     """Rigid poses, OpenCV axes."""
+
+    def to(self, device: torch.device | str) -> "Sample":
+        """Return the sample on a device; from pinned memory to a GPU it goes in the background."""
+        in_background = torch.device(device).type == "cuda"
+        return self._each(lambda part: part.to(device, non_blocking=in_background))
+
+    def pin_memory(self) -> "Sample":
+        """Return the sample in memory that a GPU can read while it computes.
+
+        PyTorch's `DataLoader` calls this by its name.
+        """
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Sample":
+        return Sample(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
 
 def frame_points(

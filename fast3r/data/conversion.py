@@ -1,0 +1,291 @@
+"""A user's own photos with cameras and depth become a posed RGB-D folder to train on.
+
+The cameras come from COLMAP or from a `transforms.json`. Lenses that bend straight lines are
+refused: points are made from depth by a pinhole camera.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from fast3r.data.overlap import Pinhole
+from fast3r.views.decode import UnreadablePhotoError, open_image, rgb_and_alpha, stored_size
+from fast3r.views.exif import read_exif
+
+_UNDISTORT = (
+    "undistort the photos first: colmap image_undistorter --image_path PHOTOS --input_path MODEL "
+    "--output_path OUT, then convert OUT/images with OUT/sparse"
+)
+
+_DEPTH_ENDINGS = (".geometric.bin", ".photometric.bin", ".npz", ".npy", ".png")
+"""Of a depth map after the photo's name, the best first; `.bin` are those of COLMAP's stereo."""
+
+_PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
+"""Models of cameras that are a pinhole where all parameters of the lens are 0."""
+
+_LENS_KEYS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+"""Parameters of lenses in transforms.json."""
+
+
+class Converted(NamedTuple):
+    """What a conversion found."""
+
+    photos: int
+    """Photos with a camera."""
+
+    depth_maps: int
+    """Those of them that have a depth map."""
+
+
+class _Shot(NamedTuple):
+    name: str
+    photo: Path
+    depth: Path | None
+    camera: Pinhole
+
+
+def convert_colmap(
+    model: Path,
+    photos: Path,
+    output: Path,
+    *,
+    depth: Path | None = None,
+    depth_scale: float = 0.001,
+) -> Converted:
+    """Write a posed RGB-D folder from a sparse model of COLMAP.
+
+    Args:
+        model: Folder of the model, binary or text.
+        photos: Folder of the photos, by the names in the model.
+        output: Folder to write; new or empty.
+        depth: Folder of depth maps in units of the model: `stereo/depth_maps` of COLMAP's dense
+            workspace, or files `<photo>.png`, `.npy`, `.npz`. None: there are none.
+        depth_scale: Depth in units of the model that a value of 1 in a PNG stands for.
+
+    Raises:
+        ValueError: The model cannot be read, has a distorted camera or no pose; a photo is
+            missing or has another size than its camera.
+        ImportError: pycolmap is not installed.
+    """
+    reconstruction = _read_model(model)
+    shots = [
+        _Shot(image.name, photos / image.name, _depth_of(image.name, depth), _pinhole(image))
+        for image in sorted(reconstruction.images.values(), key=lambda image: image.name)
+        if image.has_pose
+    ]
+    return _write_scene(shots, output, depth_scale=depth_scale, source=model)
+
+
+def convert_transforms(transforms: Path, output: Path, *, depth_scale: float = 0.001) -> Converted:
+    """Write a posed RGB-D folder from a `transforms.json`, as nerfstudio and its relatives use it.
+
+    Args:
+        transforms: The file; its `file_path` and `depth_file_path` are relative to its folder.
+        output: Folder to write; new or empty.
+        depth_scale: Depth in units of the poses that a value of 1 in a PNG stands for. The
+            default is nerfstudio's, for poses in metres.
+
+    Raises:
+        ValueError: The file is no `transforms.json`, a camera is no pinhole, a photo is missing
+            or has another size than its camera.
+    """
+    try:
+        document = json.loads(transforms.read_text(encoding="utf-8"))
+        frames = document["frames"]
+        shots = [_shot(document | frame, transforms) for frame in frames]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{transforms} cannot be read ({error!r}); expected frames with file_path, "
+            "transform_matrix and fl_x, fl_y, cx, cy or camera_angle_x, here or for all frames"
+        ) from error
+    return _write_scene(shots, output, depth_scale=depth_scale, source=transforms)
+
+
+def read_colmap_depth(path: Path) -> Float32[np.ndarray, "height width"]:
+    """Return a depth map that COLMAP's stereo wrote; 0 where unknown.
+
+    The text `width&height&channels&` is followed by float32 values, a row after the other.
+
+    Raises:
+        ValueError: The file is something else.
+    """
+    content = path.read_bytes()
+    *sizes, values = content.split(b"&", 3)
+    if len(sizes) != 3 or not all(size.isdigit() for size in sizes) or int(sizes[2]) != 1:
+        raise ValueError(f"{path}: starts with {content[:20]!r}; expected b'width&height&1&'")
+    width, height, _ = map(int, sizes)
+    if len(values) != 4 * width * height:
+        raise ValueError(
+            f"{path}: has {len(values)} bytes of values; expected {4 * width * height}"
+        )
+    depth = np.frombuffer(values, "<f4").reshape(height, width)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
+
+
+def _read_model(folder: Path) -> Any:
+    try:
+        import pycolmap
+    except ImportError:
+        raise ImportError(
+            "reading COLMAP models needs pycolmap: pip install 'fast3r[refine]'"
+        ) from None
+    try:
+        return pycolmap.Reconstruction(str(folder))
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{folder} holds no COLMAP model that can be read: {error}") from error
+
+
+def _pinhole(image: Any) -> Pinhole:
+    camera = image.camera
+    lens = np.asarray(camera.params)[camera.extra_params_idxs()]
+    if camera.model.name not in _PINHOLES or np.any(lens != 0):
+        raise ValueError(f"{image.name} has a distorted camera ({camera.model.name}); {_UNDISTORT}")
+    world_from_camera = np.eye(4)
+    world_from_camera[:3] = image.cam_from_world().inverse().matrix()
+    return Pinhole(camera.height, camera.width, camera.calibration_matrix(), world_from_camera)
+
+
+def _depth_of(name: str, folder: Path | None) -> Path | None:
+    if folder is None:
+        return None
+    stems = (name, PurePosixPath(name).with_suffix("").as_posix())
+    paths = [folder / f"{stem}{ending}" for stem in stems for ending in _DEPTH_ENDINGS]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _shot(frame: Mapping[str, Any], transforms: Path) -> _Shot:
+    """Return one frame of a transforms.json, completed by what is the same for all of them."""
+    photo = transforms.parent / frame["file_path"]
+    # Blender's scenes leave the ending out.
+    photo = photo if photo.suffix else photo.with_suffix(".png")
+    depth = frame.get("depth_file_path")
+    parts = [part for part in PurePosixPath(frame["file_path"]).parts if part not in ("..", "/")]
+    name = PurePosixPath(*parts).with_suffix(photo.suffix).as_posix().removeprefix("images/")
+    _check_lens(frame, name)
+    world_from_opengl = np.array(frame["transform_matrix"], dtype=np.float64).reshape(4, 4)
+    width, height = _size(photo)
+    width, height = int(frame.get("w", width)), int(frame.get("h", height))
+    return _Shot(
+        name,
+        photo,
+        None if depth is None else transforms.parent / depth,
+        Pinhole(
+            height,
+            width,
+            _intrinsics(frame, height, width),
+            # OpenGL's axes are x right, y up, z backward.
+            world_from_opengl @ np.diag([1.0, -1, -1, 1]),
+        ),
+    )
+
+
+def _intrinsics(frame: Mapping[str, Any], height: int, width: int) -> Float[np.ndarray, "3 3"]:
+    """Return the intrinsics of a frame; what is left out is as in the middle of square pixels."""
+    focal_x = frame.get("fl_x")
+    if focal_x is None:
+        focal_x = width / (2 * math.tan(frame["camera_angle_x"] / 2))
+    focal_y = frame.get("fl_y", focal_x)
+    centre_x, centre_y = frame.get("cx", width / 2), frame.get("cy", height / 2)
+    return np.array([[focal_x, 0, centre_x], [0, focal_y, centre_y], [0, 0, 1]], np.float64)
+
+
+def _check_lens(frame: Mapping[str, Any], name: str) -> None:
+    bent = [key for key in _LENS_KEYS if frame.get(key)]
+    model = str(frame.get("camera_model", "PINHOLE"))
+    if bent or model.upper() not in _PINHOLES:
+        raise ValueError(
+            f"{name} has a distorted camera ({model} with {', '.join(bent) or 'no parameters'}); "
+            f"{_UNDISTORT}"
+        )
+
+
+def _write_scene(
+    shots: Sequence[_Shot], output: Path, *, depth_scale: float, source: Path
+) -> Converted:
+    """Write photos, depth maps and cameras.json into a new folder, if nothing contradicts it."""
+    names = [shot.name for shot in shots]
+    if not shots or len(set(names)) < len(names):
+        found = "none" if not shots else "two of the same name"
+        raise ValueError(
+            f"{source}: photos with a pose are needed, each with its name; has {found}"
+        )
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output} holds something already; choose a new folder")
+    for shot in shots:
+        _check(shot)
+    for shot in shots:
+        _copy_photo(shot.photo, output / "images" / shot.name)
+        if shot.depth is not None:
+            _copy_depth(shot.depth, output / "depth" / shot.name)
+    document = {
+        "version": 1,
+        "views": [_view(shot) for shot in shots],
+        "scale": "arbitrary",
+        "depth_scale": depth_scale,
+    }
+    (output / "cameras.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return Converted(len(shots), sum(shot.depth is not None for shot in shots))
+
+
+def _view(shot: _Shot) -> dict[str, object]:
+    return {
+        "name": shot.name,
+        "width": shot.camera.width,
+        "height": shot.camera.height,
+        "intrinsics": shot.camera.intrinsics.tolist(),
+        "world_from_camera": shot.camera.world_from_camera.tolist(),
+        "registered": True,
+    }
+
+
+def _check(shot: _Shot) -> None:
+    """Refuse a photo whose files are not what its camera says, before anything is written."""
+    if not shot.camera.possible:
+        raise ValueError(
+            f"{shot.name} has an impossible camera: intrinsics {shot.camera.intrinsics.tolist()}, "
+            f"world_from_camera {shot.camera.world_from_camera.tolist()}; expected finite numbers, "
+            "focal lengths above 0 and a pose that is a rotation and a shift"
+        )
+    expected = shot.camera.width, shot.camera.height
+    found = _size(shot.photo)
+    if found != expected:
+        raise ValueError(
+            f"{shot.photo} has {found[0]}x{found[1]} px, but its camera {expected[0]}x{expected[1]}"
+        )
+    if shot.depth is not None and not shot.depth.is_file():
+        raise ValueError(f"{shot.depth} is missing: the depth map of {shot.name}")
+
+
+def _size(photo: Path) -> tuple[int, int]:
+    """Return width and height of a photo's stored pixels, which is what cameras count."""
+    try:
+        with open_image(photo) as image:
+            return stored_size(image)
+    except UnreadablePhotoError as error:
+        raise ValueError(f"{photo} cannot be read: {error}") from error
+
+
+def _copy_photo(photo: Path, target: Path) -> None:
+    """Copy a photo, written anew if EXIF would turn it away from what its camera counts."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open_image(photo) as image:
+        turned = read_exif(image, max(image.size)).orientation != 1
+        if turned:
+            rgb_and_alpha(image)[0].save(target, quality=95)
+    if not turned:
+        shutil.copyfile(photo, target)
+
+
+def _copy_depth(depth: Path, target: Path) -> None:
+    """Copy a depth map, named like its photo; COLMAP's own become `.npy`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if depth.suffix == ".bin":
+        np.save(f"{target}.npy", read_colmap_depth(depth))
+    else:
+        shutil.copyfile(depth, f"{target}{depth.suffix}")
