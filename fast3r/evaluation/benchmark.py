@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -40,13 +40,25 @@ class Answer:
     dense: Sequence[DenseView | None]
     """Surfaces."""
 
+    host_peak_gib: float | None = None
+    """Peak memory of another process that the method worked in; None where there was none."""
 
+
+@runtime_checkable
 class Method(Protocol):
     """Anything that makes geometry from photos."""
 
     @property
     def name(self) -> str:
         """Name in tables and of its folder of results."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str | int | float | None]:
+        """Everything that decides the answer: hash of weights, size, seed, versions.
+
+        Results that were made with other settings are made anew.
+        """
         ...
 
     def __call__(self, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Answer:
@@ -58,12 +70,13 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """Questions with known answers."""
 
     @property
     def name(self) -> str:
-        """Name on the command line and in reports."""
+        """Name in reports and of its folder of results; tells variants apart: `co3d-10-views`."""
         ...
 
     @property
@@ -73,7 +86,10 @@ class Benchmark(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Keys of `score`, in the order of the table, with units ("RRA@15 %", "accuracy m")."""
+        """Keys of `score`, in the order of the table, with units ("RRA@15 %", "accuracy m").
+
+        Worst cases are found by the first.
+        """
         ...
 
     @property
@@ -83,7 +99,7 @@ class Benchmark(Protocol):
 
     @property
     def cases(self) -> Sequence[str]:
-        """Names of the cases, in order."""
+        """Names of the cases, in order; unique."""
         ...
 
     def frames(self, case: str) -> Sequence[Frame]:
@@ -99,5 +115,8 @@ class Benchmark(Protocol):
         ...
 
     def failure(self, frames: Sequence[Frame]) -> Mapping[str, float]:
-        """Return the figures of a case that a method failed on: the worst there is, else nan."""
+        """Return the figures of a case that a method failed on: the worst there is, else nan.
+
+        A figure whose worst is 0 is better the larger, any other the smaller.
+        """
         ...

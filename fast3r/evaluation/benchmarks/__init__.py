@@ -1,0 +1,1 @@
+"""One module a benchmark; `fast3r.evaluation.catalog` lists them."""
