@@ -49,7 +49,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(INSTALL) --editable ".[viewer,media,export,eval,refine]" --group test
+	$(INSTALL) --editable ".[viewer,media,export,eval,train,refine,serve,demo]" --group test
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.torch pyproject.toml

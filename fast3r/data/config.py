@@ -133,18 +133,18 @@ class Stage:
 
 
 STAGES = (
-    Stage(0.12, (Shape(48, 64), Shape(64, 48), Shape(56, 56)), (2, 3), (0.0, 0.4)),
+    Stage(0.10, (Shape(48, 64), Shape(64, 48), Shape(56, 56)), (2, 3), (0.0, 0.4)),
     Stage(
-        0.70,
+        0.60,
         (Shape(72, 96), Shape(96, 72), Shape(80, 80), Shape(64, 96)),
-        (2, 3, 4),
-        (0.0, 0.8),
+        (2, 4, 6, 8, 10),
+        (0.0, 1.0),
     ),
     Stage(
         1.00,
         (Shape(96, 128), Shape(128, 96), Shape(112, 112), Shape(80, 128)),
-        (2, 3, 4, 6),
-        (0.0, 1.0),
+        (2, 4, 6, 8, 10),
+        (0.3, 1.0),
     ),
 )
 """From few close views of small images to many distant views at the size of use."""

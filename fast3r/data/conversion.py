@@ -5,15 +5,17 @@ refused: points are made from depth by a pinhole camera.
 """
 
 import json
-import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
+from fast3r.camera_files.colmap import read_colmap
+from fast3r.camera_files.records import CameraRecord
+from fast3r.camera_files.transforms_json import read_transforms
 from fast3r.data.overlap import Pinhole
 from fast3r.views.decode import UnreadablePhotoError, open_image, rgb_and_alpha, stored_size
 from fast3r.views.exif import read_exif
@@ -25,12 +27,6 @@ _UNDISTORT = (
 
 _DEPTH_ENDINGS = (".geometric.bin", ".photometric.bin", ".npz", ".npy", ".png")
 """Of a depth map after the photo's name, the best first; `.bin` are those of COLMAP's stereo."""
-
-_PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
-"""Models of cameras that are a pinhole where all parameters of the lens are 0."""
-
-_LENS_KEYS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-"""Parameters of lenses in transforms.json."""
 
 
 class Converted(NamedTuple):
@@ -71,13 +67,15 @@ def convert_colmap(
     Raises:
         ValueError: The model cannot be read, has a distorted camera or no pose; a photo is
             missing or has another size than its camera.
-        ImportError: pycolmap is not installed.
     """
-    reconstruction = _read_model(model)
     shots = [
-        _Shot(image.name, photos / image.name, _depth_of(image.name, depth), _pinhole(image))
-        for image in sorted(reconstruction.images.values(), key=lambda image: image.name)
-        if image.has_pose
+        _Shot(
+            record.name,
+            photos / record.name,
+            _depth_of(record.name, depth),
+            _pinhole(record, record.name),
+        )
+        for record in read_colmap(model)
     ]
     return _write_scene(shots, output, depth_scale=depth_scale, source=model)
 
@@ -95,15 +93,9 @@ def convert_transforms(transforms: Path, output: Path, *, depth_scale: float = 0
         ValueError: The file is no `transforms.json`, a camera is no pinhole, a photo is missing
             or has another size than its camera.
     """
-    try:
-        document = json.loads(transforms.read_text(encoding="utf-8"))
-        frames = document["frames"]
-        shots = [_shot(document | frame, transforms) for frame in frames]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{transforms} cannot be read ({error!r}); expected frames with file_path, "
-            "transform_matrix and fl_x, fl_y, cx, cy or camera_angle_x, here or for all frames"
-        ) from error
+    folder = transforms.parent
+    records = read_transforms(transforms, photo_size=lambda name: _size(_photo_at(folder, name)))
+    shots = [_shot(record, folder) for record in records]
     return _write_scene(shots, output, depth_scale=depth_scale, source=transforms)
 
 
@@ -128,27 +120,16 @@ def read_colmap_depth(path: Path) -> Float32[np.ndarray, "height width"]:
     return np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
 
 
-def _read_model(folder: Path) -> Any:
-    try:
-        import pycolmap
-    except ImportError:
-        raise ImportError(
-            "reading COLMAP models needs pycolmap: pip install 'fast3r[refine]'"
-        ) from None
-    try:
-        return pycolmap.Reconstruction(str(folder))
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{folder} holds no COLMAP model that can be read: {error}") from error
-
-
-def _pinhole(image: Any) -> Pinhole:
-    camera = image.camera
-    lens = np.asarray(camera.params)[camera.extra_params_idxs()]
-    if camera.model.name not in _PINHOLES or np.any(lens != 0):
-        raise ValueError(f"{image.name} has a distorted camera ({camera.model.name}); {_UNDISTORT}")
-    world_from_camera = np.eye(4)
-    world_from_camera[:3] = image.cam_from_world().inverse().matrix()
-    return Pinhole(camera.height, camera.width, camera.calibration_matrix(), world_from_camera)
+def _pinhole(record: CameraRecord, name: str) -> Pinhole:
+    calibration = record.calibration
+    if not calibration.is_pinhole:
+        lens = ", ".join(calibration.lens) or "no parameters"
+        raise ValueError(
+            f"{name} has a distorted camera ({calibration.model} with {lens}); {_UNDISTORT}"
+        )
+    assert calibration.size is not None
+    width, height = calibration.size
+    return Pinhole(height, width, calibration.intrinsics, record.world_from_camera)
 
 
 def _depth_of(name: str, folder: Path | None) -> Path | None:
@@ -159,50 +140,19 @@ def _depth_of(name: str, folder: Path | None) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _shot(frame: Mapping[str, Any], transforms: Path) -> _Shot:
-    """Return one frame of a transforms.json, completed by what is the same for all of them."""
-    photo = transforms.parent / frame["file_path"]
+def _photo_at(folder: Path, name: str) -> Path:
+    photo = folder / name
     # Blender's scenes leave the ending out.
-    photo = photo if photo.suffix else photo.with_suffix(".png")
-    depth = frame.get("depth_file_path")
-    parts = [part for part in PurePosixPath(frame["file_path"]).parts if part not in ("..", "/")]
+    return photo if photo.suffix else photo.with_suffix(".png")
+
+
+def _shot(record: CameraRecord, folder: Path) -> _Shot:
+    """Return one frame of a transforms.json, named as it will be below `images`."""
+    photo = _photo_at(folder, record.name)
+    parts = [part for part in PurePosixPath(record.name).parts if part not in ("..", "/")]
     name = PurePosixPath(*parts).with_suffix(photo.suffix).as_posix().removeprefix("images/")
-    _check_lens(frame, name)
-    world_from_opengl = np.array(frame["transform_matrix"], dtype=np.float64).reshape(4, 4)
-    width, height = _size(photo)
-    width, height = int(frame.get("w", width)), int(frame.get("h", height))
-    return _Shot(
-        name,
-        photo,
-        None if depth is None else transforms.parent / depth,
-        Pinhole(
-            height,
-            width,
-            _intrinsics(frame, height, width),
-            # OpenGL's axes are x right, y up, z backward.
-            world_from_opengl @ np.diag([1.0, -1, -1, 1]),
-        ),
-    )
-
-
-def _intrinsics(frame: Mapping[str, Any], height: int, width: int) -> Float[np.ndarray, "3 3"]:
-    """Return the intrinsics of a frame; what is left out is as in the middle of square pixels."""
-    focal_x = frame.get("fl_x")
-    if focal_x is None:
-        focal_x = width / (2 * math.tan(frame["camera_angle_x"] / 2))
-    focal_y = frame.get("fl_y", focal_x)
-    centre_x, centre_y = frame.get("cx", width / 2), frame.get("cy", height / 2)
-    return np.array([[focal_x, 0, centre_x], [0, focal_y, centre_y], [0, 0, 1]], np.float64)
-
-
-def _check_lens(frame: Mapping[str, Any], name: str) -> None:
-    bent = [key for key in _LENS_KEYS if frame.get(key)]
-    model = str(frame.get("camera_model", "PINHOLE"))
-    if bent or model.upper() not in _PINHOLES:
-        raise ValueError(
-            f"{name} has a distorted camera ({model} with {', '.join(bent) or 'no parameters'}); "
-            f"{_UNDISTORT}"
-        )
+    depth = None if record.depth_name is None else folder / record.depth_name
+    return _Shot(name, photo, depth, _pinhole(record, name))
 
 
 def _write_scene(

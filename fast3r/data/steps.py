@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from fast3r.cluster.signals import ignore_signals
 from fast3r.data.config import Shape
 from fast3r.data.sample import Sample
 
@@ -63,6 +64,7 @@ class StepLoader:
             self.stream,
             batch_sampler=_runs(self.steps, self.stream.run_length),
             collate_fn=_as_it_is,
+            worker_init_fn=ignore_signals,
             num_workers=self.workers,
             pin_memory=self.pin_memory,
             # A loader draws a seed for its workers, by default from the random numbers of training.

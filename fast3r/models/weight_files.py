@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.config_files import PUBLISHED_PARTS, is_published, read_config
+from fast3r.models.low_rank import merged_state_dict
 from fast3r.models.names import PUBLISHED, names_for
 
 CONFIG_KEY = "config"
@@ -202,7 +203,8 @@ def read_pickle(file: Path) -> dict[str, Any]:
 def _of_network(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of the network from those of a LightningModule of ours."""
     prefix = "model."
-    return {key[len(prefix) :]: value for key, value in stored.items() if key.startswith(prefix)}
+    network = {key[len(prefix) :]: t for key, t in stored.items() if key.startswith(prefix)}
+    return merged_state_dict(network)
 
 
 def _from_published(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""Losses and the training loop."""
+"""Training: losses, data in order, the run from its config to its checkpoints, and release."""

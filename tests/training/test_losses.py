@@ -8,12 +8,8 @@ import torch
 
 from fast3r.data.sample import Sample, frame_points
 from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.training.losses import (
-    MatchingLoss,
-    PointmapLoss,
-    pose_consistency,
-    true_matches,
-)
+from fast3r.training.losses import PointmapLoss, pose_consistency
+from tests.training.tiny import plane_sample
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "losses.npz"
 
@@ -53,6 +49,13 @@ def test_the_loss_and_its_gradients_equal_the_reference(golden: dict[str, torch.
         torch.testing.assert_close(gradient, golden[f"train_grad_{name}"], rtol=1e-3, atol=1e-6)
 
 
+def test_each_head_has_half_of_the_loss(golden: dict[str, torch.Tensor]) -> None:
+    predictions, sample = golden_case(golden)
+    terms = PointmapLoss()(predictions, sample)
+    assert terms.local_loss is not None
+    torch.testing.assert_close(terms.total, (terms.world_loss + terms.local_loss) / 2)
+
+
 def test_without_a_local_head_only_the_world_map_counts(golden: dict[str, torch.Tensor]) -> None:
     predictions, sample = golden_case(golden)
     total = PointmapLoss()([Prediction(p.world, None) for p in predictions], sample).total
@@ -85,48 +88,6 @@ def test_an_empty_view_adds_nothing(golden: dict[str, torch.Tensor]) -> None:
     sample.valid[:, 2] = False
     total = PointmapLoss()(predictions, sample).total
     torch.testing.assert_close(total.double(), golden["emptyview_loss"], rtol=1e-5, atol=1e-6)
-
-
-def plane_sample(shift_px: int) -> Sample:
-    """Two views of the plane z = 2, the second moved right by `shift_px` pixels."""
-    height, width, focal, depth = 32, 48, 40.0, 2.0
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    rays = torch.stack(((x - width / 2) / focal, (y - height / 2) / focal, torch.ones_like(x)), -1)
-    poses = torch.eye(4).repeat(1, 2, 1, 1)
-    poses[0, 1, 0, 3] = shift_px * depth / focal
-    points = rays * depth + poses[:, :, None, None, :3, 3]
-    k = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    return Sample(
-        images=torch.zeros(1, 2, 3, height, width),
-        points=points,
-        valid=torch.ones(1, 2, height, width, dtype=torch.bool),
-        intrinsics=k.expand(1, 2, 3, 3),
-        world_from_camera=poses,
-    )
-
-
-def test_matches_of_a_shifted_plane_are_shifted() -> None:
-    target = true_matches(plane_sample(8), 8, [(0, 1)]).target.view(4, 6)
-    assert (target[:, 0] == -1).all()  # these left the image
-    assert target[:, 1:].tolist() == torch.arange(24).view(4, 6)[:, :5].tolist()
-
-
-def test_a_point_behind_something_has_no_match() -> None:
-    sample = plane_sample(0)
-    sample.points[0, 1, :, :24] *= 0.5  # a nearer surface hides the left half in the second view
-    target = true_matches(sample, 8, [(0, 1)]).target.view(4, 6)
-    assert (target[:, :3] == -1).all()
-    assert (target[:, 3:] >= 0).all()
-
-
-def test_distinct_descriptors_that_agree_match_perfectly() -> None:
-    tokens = torch.eye(24).expand(1, 2, 24, 24)
-    loss = MatchingLoss(24, 24)
-    torch.nn.init.eye_(loss.project.weight)
-    torch.nn.init.zeros_(loss.project.bias)
-    value, accuracy = loss(tokens, true_matches(plane_sample(0), 8, [(0, 1)]))
-    assert accuracy == 1
-    assert value < 1e-3
 
 
 def test_frame_points_inverts_the_pose() -> None:

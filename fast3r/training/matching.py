@@ -1,0 +1,122 @@
+"""Losses on matches: which patches of two views see the same point, for tokens and attention.
+
+Shapes: B batch, P patches of a view.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fast3r.data.sample import Sample
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of views, as indices made on the device that uses them: copying lists would wait."""
+
+    first: Int[Tensor, " pairs"]
+    """First view of each pair."""
+
+    second: Int[Tensor, " pairs"]
+    """Second view of each pair."""
+
+
+def chain(views: int, device: torch.device) -> Pairs:
+    """Return each view with the next one, the last with the first, and later ones with the first.
+
+    A number of pairs that grows with the views, not with their square.
+    """
+    every = torch.arange(views, device=device)
+    later = every[2:]
+    return Pairs(torch.cat((every, later)), torch.cat((every.roll(-1), torch.zeros_like(later))))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which patch of a second view sees the point at the centre of each patch of a first."""
+
+    target: Int[Tensor, "batch pairs patches"]
+    """Index of the patch in the second view; -1 where the point is not seen."""
+
+    pairs: Pairs
+    """First and second view of each pair."""
+
+
+def true_matches(sample: Sample, patch: int, pairs: Pairs) -> Matches:
+    """Return the true matches between patches, by projection and a test for occlusion."""
+    half = patch // 2
+    centres = sample.points[:, :, half::patch, half::patch]
+    seen = sample.valid[:, :, half::patch, half::patch]
+    first, second = pairs.first, pairs.second
+    height, width = sample.valid.shape[2:]
+    points = centres[:, first].flatten(2, 3)  # (B, pairs, P, 3)
+    pose = sample.world_from_camera[:, second]
+    inside = torch.einsum("bpni,bpij->bpnj", points - pose[..., None, :3, 3], pose[..., :3, :3])
+    depth = inside[..., 2].clamp(min=1e-6)
+    pixels = torch.einsum("bpij,bpnj->bpni", sample.intrinsics[:, second], inside)
+    pixels = pixels[..., :2] / depth[..., None]
+    column, row = pixels.floor().long().unbind(-1)
+    in_image = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    column, row = column.clamp(0, width - 1), row.clamp(0, height - 1)
+    place = row * width + column
+    there = sample.points[:, second].flatten(2, 3)
+    hit = there.gather(2, place[..., None].expand(-1, -1, -1, 3))
+    near = (hit - points).norm(dim=-1) < 0.03 * depth
+    ok = in_image & near & (inside[..., 2] > 0) & seen[:, first].flatten(2)
+    patch_index = (row // patch) * (width // patch) + column // patch
+    return Matches(torch.where(ok, patch_index, -1), pairs)
+
+
+def matching_entropy(
+    logits: Float[Tensor, "batch pairs patches patches"], matches: Matches
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the cross-entropy of the true matches, and the share of best guesses that are true."""
+    known = matches.target >= 0
+    count = known.sum().clamp(min=1)
+    loss = F.cross_entropy(
+        logits.float().flatten(0, 2),
+        matches.target.flatten(),
+        ignore_index=-1,
+        reduction="sum",
+    )
+    right = (logits.argmax(dim=-1) == matches.target) & known
+    return loss / count, right.sum() / count
+
+
+def attention_entropy(
+    qkv: Float[Tensor, "batch tokens width3"], heads: int, matches: Matches, views: int
+) -> Float[Tensor, ""]:
+    """Return how far the first head of an all-view block is from looking at the true matches.
+
+    Args:
+        qkv: Queries, keys and values of all tokens, as the block's projection gives them.
+        heads: Number of heads in them.
+        matches: Where the first head should look in the second view of each pair.
+        views: Number of views that the tokens come from.
+    """
+    parts = qkv.unflatten(-1, (3, heads, -1))[:, :, :2, 0].unflatten(1, (views, -1))
+    queries, keys = parts.unbind(dim=3)
+    first, second = queries[:, matches.pairs.first], keys[:, matches.pairs.second]
+    logits = first @ second.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    return matching_entropy(logits, matches)[0]
+
+
+class MatchingLoss(nn.Module):
+    """Contrast between tokens that see the same point and those that do not (InfoNCE)."""
+
+    def __init__(self, width: int, channels: int = 128) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, channels)
+        self.log_temperature = nn.Parameter(torch.tensor([0.07]).log())
+
+    def forward(
+        self, tokens: Float[Tensor, "batch views patches width"], matches: Matches
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Return the loss and the share of patches whose best match is the true one."""
+        descriptors = F.normalize(self.project(tokens), dim=-1)
+        first, second = descriptors[:, matches.pairs.first], descriptors[:, matches.pairs.second]
+        logits = (first @ second.transpose(-1, -2)).float() / self.log_temperature.exp()
+        return matching_entropy(logits, matches)

@@ -1,0 +1,58 @@
+"""Each parameter is updated by one optimiser, with the decay and the rate that it should have."""
+
+import pytest
+import torch
+from torch import nn
+
+from fast3r.models.fast3r import Fast3R
+from fast3r.training.config import OptimizerConfig
+from fast3r.training.optimizers import make_optimizers
+from tests.training.tiny import tiny_config
+
+HAS_MUON = hasattr(torch.optim, "Muon")
+
+
+@pytest.fixture
+def model(tmp_path) -> Fast3R:
+    return Fast3R(tiny_config(tmp_path).model)
+
+
+def groups(optimizers: list[torch.optim.Optimizer]) -> list[dict]:
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+
+@pytest.mark.parametrize(
+    "name", ["adamw", pytest.param("muon", marks=pytest.mark.skipif(not HAS_MUON, reason="torch"))]
+)
+def test_every_trained_parameter_is_in_one_group(name, model: Fast3R) -> None:
+    beside = nn.Linear(3, 2)
+    model.encoder.requires_grad_(False)
+    made = make_optimizers(OptimizerConfig(name), model, beside.parameters(), fused=False)
+    found = [p for group in groups(made.optimizers) for p in group["params"]]
+    wanted = [p for p in [*model.parameters(), *beside.parameters()] if p.requires_grad]
+    assert sorted(map(id, found)) == sorted(map(id, wanted))
+
+
+@pytest.mark.skipif(not HAS_MUON, reason="Muon came with torch 2.9")
+def test_muon_takes_the_matrices_of_the_blocks_and_decays_them_alone(model: Fast3R) -> None:
+    config = OptimizerConfig("muon", weight_decay=0.02, decay="matrices")
+    made = make_optimizers(config, model, [], fused=False)
+    muon, adam = made.optimizers
+    matrices = {id(p) for group in muon.param_groups for p in group["params"]}
+    assert id(model.fusion.blocks[0].get_parameter("fc1.weight")) in matrices
+    assert id(model.fusion.embed.weight) not in matrices
+    assert [group["weight_decay"] for group in groups(made.optimizers)] == [0.02, 0.0]
+    made.set_rate(0.5)
+    rates = [group["lr"] for group in groups([muon, adam])]
+    assert rates == [0.5 * config.muon_learning_rate, 0.5 * config.learning_rate]
+
+
+def test_the_published_run_decays_everything(model: Fast3R) -> None:
+    made = make_optimizers(OptimizerConfig(weight_decay=0.05), model, [], fused=False)
+    assert {group["weight_decay"] for group in groups(made.optimizers)} == {0.05}
+
+
+def test_without_muon_the_way_out_is_told(model: Fast3R, monkeypatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    with pytest.raises(ValueError, match=r"needs torch 2\.9 or later.*take optimizer\.name=adamw"):
+        make_optimizers(OptimizerConfig("muon"), model, [], fused=False)
