@@ -5,7 +5,7 @@ of the process that asks, nor of what was asked before. A run that stops can go 
 any number of workers, and sees what it would have seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -58,8 +58,8 @@ class StepLoader:
         """Return the number of steps."""
         return len(self.steps)
 
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield the samples in order of their steps."""
+    def __iter__(self) -> Generator[Sample, None, None]:
+        """Yield the samples in order of their steps; closing it ends the worker processes."""
         loader = DataLoader(
             self.stream,
             batch_sampler=_runs(self.steps, self.stream.run_length),

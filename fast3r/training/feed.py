@@ -1,7 +1,7 @@
 """Samples for training and validation, each given by its number, and the wait for them."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -130,7 +130,7 @@ class TrainingFeed:
             rank=rank,
             device=device,
         )
-        self._samples: Iterator[Sample] | None = None
+        self._samples: Generator[Sample, None, None] | None = None
         self._next = -1
 
     def __iter__(self) -> Iterator[Sample]:
@@ -149,8 +149,13 @@ class TrainingFeed:
             yield sample
 
     def close(self) -> None:
-        """End the processes that make samples ahead."""
-        self._samples = None
+        """End the processes that make samples ahead.
+
+        They ignore the signal by which Python would end them at its own exit.
+        """
+        if self._samples is not None:
+            self._samples.close()
+            self._samples = None
 
     def _loader(self) -> StepLoader:
         """Return all samples from here on, so that workers go on while a model is validated."""

@@ -86,7 +86,10 @@ def train(config: TrainingConfig, *, quiet: bool = False) -> Outcome:
                 limit_val_batches=1.0 if config.validation.batches > 0 else 0,
                 plugins=cluster_plugins(),
             )
-            trainer.fit(module, ckpt_path=checkpoint if going_on else None)
+            try:
+                trainer.fit(module, ckpt_path=checkpoint if going_on else None)
+            finally:
+                module.teardown("fit")  # Lightning leaves it out where a run is interrupted
     return Outcome(module.progress.step, module.progress.done, checkpoint)
 
 

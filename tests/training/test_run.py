@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -132,6 +133,20 @@ def test_a_preempted_run_goes_on_exactly(
     assert_same(config, finished)
     steps = [row["step"] for row in read_csv(tmp_path / "training.csv")]
     assert steps == sorted(set(steps), key=int)
+
+
+def test_a_preempted_run_leaves_no_process_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strike(module: TrainingModule, batch: Sample, batch_idx: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingModule, "on_train_batch_start", strike)
+    with pytest.raises(Preempted) as stopped:
+        train(tiny_config(tmp_path, "steps=8", "data.workers=1"), quiet=True)
+    assert stopped.value.received == signal.SIGTERM
+    # Python would wait for it for ever at its own exit: it ignores signals.
+    assert not multiprocessing.active_children()
 
 
 def test_a_killed_run_goes_on_exactly(finished: TrainingConfig, tmp_path: Path) -> None:
