@@ -12,8 +12,23 @@ def write(scene: Reconstruction, path: Path) -> None:
     Views without a camera are listed with `registered` false and null matrices.
     """
     views = [_view_entry(scene, i) for i in range(len(scene.views))]
-    document = {"version": 1, "views": views, "scale": scene.scale.kind}
+    document = {
+        "version": 1,
+        "views": views,
+        "scale": scene.scale.kind,
+        "scale_source": scene.scale.source,
+        **world_entries(scene),
+    }
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def world_entries(scene: Reconstruction) -> dict[str, object]:
+    """Return what the axes are, and on the Earth where they meet."""
+    entries: dict[str, object] = {"axes": scene.world.axes}
+    if scene.world.origin is not None:
+        names = ("latitude_deg", "longitude_deg", "altitude_m")
+        entries["origin"] = dict(zip(names, scene.world.origin, strict=True))
+    return entries
 
 
 def _view_entry(scene: Reconstruction, index: int) -> dict[str, object]:

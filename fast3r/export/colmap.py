@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from fast3r.export.colmap_model import ColmapCamera, ColmapImage, ColmapModel, ColmapPoints
+from fast3r.camera_files.colmap_model import ColmapCamera, ColmapImage, ColmapModel, ColmapPoints
 from fast3r.export.colmap_writer import write_binary, write_text
 from fast3r.export.tracks import Sighting, sightings, surest_of_each_view
 from fast3r.geometry.cameras import Camera, invert_rigid

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fast3r.export.colmap_model import (
+from fast3r.camera_files.colmap_model import (
     CAMERA_MODELS,
     ColmapCamera,
     ColmapImage,

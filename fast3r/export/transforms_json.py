@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from fast3r.export.cameras_json import world_entries
 from fast3r.export.ply import write_points
 from fast3r.export.tracks import surest_of_each_view
 from fast3r.geometry.cameras import Camera
@@ -36,6 +37,7 @@ def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None)
         "camera_model": "OPENCV",
         "applied_transform": torch.eye(4)[:3].tolist(),
         "ply_file_path": POINTS_NAME,
+        **world_entries(scene),
         "frames": [_frame(view, camera) for _, view, camera in scene.posed_views()],
     }
     write_points(surest_of_each_view(cloud, MAX_POINTS), path.with_name(POINTS_NAME))

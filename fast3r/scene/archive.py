@@ -17,11 +17,28 @@ import torch
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
-from fast3r.scene.reconstruction import Reconstruction, Scale
+from fast3r.models.prediction import Pointmap
+from fast3r.scene.priors.outcome import PriorCheck
+from fast3r.scene.reconstruction import Reconstruction, Scale, World
+from fast3r.scene.refinement.record import RefinementRecord, ViewRefinement
 from fast3r.views.view import SkippedPhoto, View
 
 _VERSION = 1
-_TYPES = {kind.__name__: kind for kind in (Camera, Reconstruction, Scale, SkippedPhoto, View)}
+_TYPES = {
+    kind.__name__: kind
+    for kind in (
+        Camera,
+        Pointmap,
+        PriorCheck,
+        Reconstruction,
+        RefinementRecord,
+        Scale,
+        SkippedPhoto,
+        View,
+        ViewRefinement,
+        World,
+    )
+}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
 _MISFITS = (KeyError, TypeError, ValueError, AttributeError)
 

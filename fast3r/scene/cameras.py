@@ -5,7 +5,7 @@ tells where the camera stands and how large that depth is.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from fast3r.scene.batches import Batch, batches
 from fast3r.scene.focals import (
     ShareFocal,
     estimate_focals,
-    network_intrinsics,
+    in_network_pixels,
     original_intrinsics,
     share_focals,
 )
@@ -59,6 +59,10 @@ class RecoveredCameras:
     failures: list[str | None]
     """Why a view has no camera."""
 
+    seen_focals_px: Float[Tensor, " views"]
+    """Focal length that each view's own pointmap tells, in pixels of its original photo; nan where
+    it tells none."""
+
 
 class _Sample(NamedTuple):
     """Some pixels of each view of a batch, the same in all."""
@@ -89,6 +93,7 @@ def recover_cameras(
     *,
     share_focal: ShareFocal = "camera",
     pose_recipe: PoseRecipe = "robust",
+    known_intrinsics: Mapping[int, Float[Tensor, "3 3"]] | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> RecoveredCameras:
@@ -105,6 +110,8 @@ def recover_cameras(
             similarity between the two pointmaps, and takes the one of smaller reprojection
             error. "reference" is the PnP of the published evaluation, to compare with; it takes
             our focal lengths and needs OpenCV.
+        known_intrinsics: Of some views by their index, in pixels of the original photos; other
+            views of the same camera take their focal length.
         device: Where to compute.
         seed: Of all sampling.
 
@@ -116,13 +123,21 @@ def recover_cameras(
     focals_px = torch.full((len(views),), torch.nan)
     for batch in batches(predictions, views, masks, device):
         focals_px[batch.views] = estimate_focals(batch, views, seed)
-    focals_px = share_focals(focals_px, views, share_focal)
+    seen_focals_px = focals_px.clone()
+    known = {} if known_intrinsics is None else known_intrinsics
+    for index, matrix in known.items():
+        focals_px[index] = matrix[:2, :2].det().sqrt()
+    focals_px = share_focals(focals_px, views, share_focal, known=known)
+    original = [
+        known[i].float() if i in known else original_intrinsics(view, focals_px[i])
+        for i, view in enumerate(views)
+    ]
 
     cameras: list[Camera | None] = [None] * len(views)
     failures: list[str | None] = [None] * len(views)
     depth = [torch.zeros(view.height, view.width) for view in views]
     for batch in batches(predictions, views, masks, device):
-        intrinsics = torch.stack([network_intrinsics(views[i], focals_px[i]) for i in batch.views])
+        intrinsics = torch.stack([in_network_pixels(views[i], original[i]) for i in batch.views])
         poses, depth_in_world = _place(batch, intrinsics.float().to(device), pose_recipe, seed)
         for place, index in enumerate(batch.views):
             if not poses.registered[place]:
@@ -131,10 +146,34 @@ def recover_cameras(
                 failures[index] = "no focal length explains the points of this or any other view"
             else:
                 cameras[index] = _camera(
-                    views[index], focals_px[index], poses.world_from_camera[place]
+                    views[index], original[index], poses.world_from_camera[place]
                 )
                 depth[index] = depth_in_world[place].cpu()
-    return RecoveredCameras(cameras, depth, [_confidence(p) for p in predictions], failures)
+    confidence = [_confidence(prediction) for prediction in predictions]
+    return RecoveredCameras(cameras, depth, confidence, failures, seen_focals_px)
+
+
+def depth_for_camera(
+    prediction: Prediction,
+    view: View,
+    camera: Camera,
+    *,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> Float[Tensor, "height width"] | None:
+    """Return the depth of a view whose camera is known from elsewhere, in the predicted world.
+
+    None where the world points do not land on their pixels under that camera.
+    """
+    (batch,) = batches([prediction], [view], [view.mask], torch.device(device))
+    sample = _sampled(batch, seed)
+    intrinsics = in_network_pixels(view, camera.intrinsics)[None].to(batch.world)
+    pose = camera.world_from_camera[None].to(batch.world)
+    judged = _judged(sample, intrinsics, pose, _threshold_px(batch))
+    depth, scaled = _depth(batch, sample, pose)
+    if judged.inlier_ratio[0] < _MIN_INLIER_RATIO or not scaled[0]:
+        return None
+    return depth[0].cpu()
 
 
 def _place(
@@ -148,16 +187,23 @@ def _place(
         poses = _reference_poses(batch, sample, intrinsics)
     else:
         raise ValueError(f"pose_recipe must be robust or reference, got {recipe!r}")
-    rotation = poses.world_from_camera[:, :3, :3]
-    centre = poses.world_from_camera[:, None, :3, 3]
+    depth, scaled = _depth(batch, sample, poses.world_from_camera)
+    return poses._replace(registered=poses.registered & scaled), depth
+
+
+def _depth(
+    batch: Batch, sample: _Sample, world_from_camera: Float[Tensor, "views 4 4"]
+) -> tuple[Float[Tensor, "views height width"], Bool[Tensor, " views"]]:
+    """Return depth maps in world units, and which of them have a scale."""
+    rotation, centre = world_from_camera[:, :3, :3], world_from_camera[:, None, :3, 3]
     if batch.local is None:
         offsets = batch.world.flatten(1, 2) - centre
         depth = (offsets @ rotation[:, :, 2:]).view(batch.world.shape[:3])
-        return poses, depth.where(depth > 0, 0)
+        every = torch.ones(len(depth), dtype=torch.bool, device=depth.device)
+        return depth.where(depth > 0, 0), every
     scale = _depth_scale(sample, ((sample.world - centre) @ rotation[:, :, 2:])[..., 0])
     depth = batch.local[..., 2] * scale[:, None, None]
-    poses = poses._replace(registered=poses.registered & (scale > 0))
-    return poses, depth.where(depth > 0, 0)
+    return depth.where(depth > 0, 0), scale > 0
 
 
 def _depth_scale(
@@ -285,9 +331,9 @@ def _pixels(batch: Batch) -> Float[Tensor, "1 points 2"]:
     return pixel_grid(height, width, batch.world.device).flatten(0, 1)[None]
 
 
-def _camera(view: View, focal_px: Tensor, world_from_camera: Tensor) -> Camera:
+def _camera(view: View, intrinsics: Tensor, world_from_camera: Tensor) -> Camera:
     return Camera(
-        intrinsics=original_intrinsics(view, focal_px),
+        intrinsics=intrinsics,
         world_from_camera=world_from_camera.cpu(),
         height=view.original_height,
         width=view.original_width,

@@ -1,6 +1,6 @@
 """Focal lengths of a set of views, shared where one camera took them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import torch
@@ -44,13 +44,18 @@ def estimate_focals(batch: Batch, views: Sequence[View], seed: int) -> Float[Ten
 
 
 def share_focals(
-    focals_px: Float[Tensor, " views"], views: Sequence[View], share: ShareFocal
+    focals_px: Float[Tensor, " views"],
+    views: Sequence[View],
+    share: ShareFocal,
+    *,
+    known: Collection[int] = (),
 ) -> Float[Tensor, " views"]:
     """Return focal lengths of which those that belong together are equal: the median of theirs.
 
     "camera" puts views together that have the same EXIF camera, or none, and the same size,
     upright or not; "all" puts all together, relative to the long side of each photo. A view
-    alone keeps its own. Views whose own pointmap told none take the median of all.
+    alone keeps its own. Views whose own pointmap told none take the median of all. Of views that
+    belong together, those that are `known` decide for the others, and keep their own.
 
     Raises:
         ValueError: `share` is unknown.
@@ -69,7 +74,9 @@ def share_focals(
         groups.setdefault(key, []).append(index)
     shared = relative.clone()
     for group in groups.values():
-        shared[group] = relative[group].nanquantile(0.5)
+        deciding = [index for index in group if index in known] or group
+        shared[group] = relative[deciding].nanquantile(0.5)
+    shared[list(known)] = relative[list(known)]
     return shared.where(shared.isfinite(), relative.nanquantile(0.5)) * long_px
 
 
@@ -80,5 +87,10 @@ def original_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor
 
 def network_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor, "3 3"]:
     """Return the same intrinsics in network pixels, in float64."""
+    return in_network_pixels(view, original_intrinsics(view, focal_px))
+
+
+def in_network_pixels(view: View, intrinsics: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
+    """Return intrinsics of the original photo in network pixels, in float64."""
     network_from_original = view.original_from_network.double().inverse()
-    return intrinsics_through(network_from_original, original_intrinsics(view, focal_px).double())
+    return intrinsics_through(network_from_original, intrinsics.double())

@@ -1,15 +1,16 @@
 """A reconstructed scene: what `reconstruct` returns and every writer and viewer takes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
-from fast3r.geometry.cameras import Camera, intrinsics_through, pixel_grid, rays_through
+from fast3r.geometry.cameras import Camera, intrinsics_through, rays_through
 from fast3r.geometry.transforms import Similarity
+from fast3r.models.prediction import Pointmap
 from fast3r.scene.point_cloud import (
     PointCloud,
     border,
@@ -19,7 +20,12 @@ from fast3r.scene.point_cloud import (
     surest_per_voxel,
     surest_pixels,
 )
+from fast3r.scene.priors.outcome import PriorCheck
+from fast3r.scene.refinement.record import RefinementRecord
 from fast3r.views.view import SkippedPhoto, View
+
+Head = Literal["local", "world"]
+"""Which head of the network a point comes from: through depth and camera, or directly."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,19 @@ class Scale:
 
     source: str = "network"
     """Where the scale came from."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What the axes of the world are."""
+
+    axes: Literal["network", "known poses", "east north up", "gravity"] = "network"
+    """Roughly those of the first camera; those of known poses; or with z pointing up, where under
+    gravity alone the turn about it is arbitrary."""
+
+    origin: tuple[float, float, float] | None = None
+    """Latitude and longitude in degrees and altitude in metres (WGS 84) of where the axes meet;
+    None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +80,21 @@ class Reconstruction:
     scale: Scale
     """What one unit of the world is."""
 
+    world_pointmaps: list[Pointmap] | None = None
+    """Where the world head itself puts each pixel, at network size, and how sure it is of that.
+
+    Only to compare with; None where `reconstruct` was not told to keep them.
+    """
+
+    world: World = World()
+    """What the axes are."""
+
+    prior_checks: list[PriorCheck] = field(default_factory=list)
+    """How well the scene agrees with what was known of it."""
+
+    refinement: RefinementRecord | None = None
+    """What `fast3r.refine` did; None before."""
+
     def __post_init__(self) -> None:
         parallel = (self.cameras, self.depth, self.confidence, self.failures)
         assert all(len(entries) == len(self.views) for entries in parallel)
@@ -68,6 +102,16 @@ class Reconstruction:
             assert depth.shape == confidence.shape == (view.height, view.width)
         for camera, failure in zip(self.cameras, self.failures, strict=True):
             assert (camera is None) == (failure is not None)
+        if self.world_pointmaps is not None:
+            for pointmap, depth in zip(self.world_pointmaps, self.depth, strict=True):
+                assert pointmap.points.shape == (*depth.shape, 3)
+                assert pointmap.confidence.shape == depth.shape
+
+    def __repr__(self) -> str:
+        return (
+            f"Reconstruction({len(self.views)} views, {len(self.registered)} with cameras, "
+            f"{self.scale.kind} scale)"
+        )
 
     @property
     def registered(self) -> list[int]:
@@ -117,9 +161,36 @@ class Reconstruction:
 
         Pixels without depth give points that mean nothing; `valid` tells which.
         """
-        every = torch.ones_like(self.depth[index], dtype=torch.bool)
-        points, _ = self._lift(index, every)
-        return points.reshape(*every.shape, 3).to(self.depth[index].dtype)
+        depth = self.depth[index]
+        points, _ = self._lift(index, torch.arange(depth.numel()))
+        return points.reshape(*depth.shape, 3).to(depth.dtype)
+
+    def points_at(
+        self, index: int, pixels: Int[Tensor, " points"], *, head: Head = "local"
+    ) -> Float[Tensor, "points 3"]:
+        """Return where in the world some pixels of a registered view lie.
+
+        Args:
+            index: Of the view.
+            pixels: Counted row by row, from 0.
+            head: "local" is what all else is made of: depth, lifted by the camera. "world" is what
+                the world head says.
+
+        Raises:
+            ValueError: The view has no camera, or the pointmaps of the world head were not kept.
+        """
+        if head == "local":
+            return self._lift(index, pixels.long())[0].float()
+        self._camera(index)
+        return self._world_pointmap(index).points.flatten(0, 1)[pixels.long()]
+
+    def confidence_of(self, index: int, *, head: Head = "local") -> Float[Tensor, "height width"]:
+        """Return how sure a head is of each pixel of a view.
+
+        Raises:
+            ValueError: The pointmaps of the world head were not kept.
+        """
+        return self.confidence[index] if head == "local" else self._world_pointmap(index).confidence
 
     def point_cloud(
         self,
@@ -160,7 +231,7 @@ class Reconstruction:
             inner = self.valid(i) & ~border(*self.depth[i].shape, width=margin)
             keep = surest_pixels(self.confidence[i], inner, min_conf_percentile)
             if max_slant_deg < 90:
-                keep &= self._slant_deg(i) <= max_slant_deg
+                keep &= self.slant_deg(i) <= max_slant_deg
             if min_confidence is not None:
                 keep &= self.confidence[i] >= min_confidence
             clouds.append(self._view_cloud(i, keep))
@@ -183,7 +254,17 @@ class Reconstruction:
             scale = self.scale if factor == 1 else Scale("arbitrary", "a similarity transform")
         cameras = [None if c is None else _moved(c, target_from_world) for c in self.cameras]
         depth = [depth * factor for depth in self.depth]
-        return replace(self, cameras=cameras, depth=depth, scale=scale)
+        pointmaps = self.world_pointmaps
+        if pointmaps is not None:
+            pointmaps = [_moved_points(pointmap, target_from_world) for pointmap in pointmaps]
+        return replace(
+            self,
+            cameras=cameras,
+            depth=depth,
+            scale=scale,
+            world_pointmaps=pointmaps,
+            world=World(),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the whole scene as one `.npz`; `Reconstruction.load` gives it back bit by bit."""
@@ -214,27 +295,46 @@ class Reconstruction:
             raise ValueError(f"{name} has no camera ({reason}); see Reconstruction.registered")
         return camera
 
+    def _world_pointmap(self, index: int) -> Pointmap:
+        if self.world_pointmaps is None:
+            raise ValueError(
+                "the points of the world head were not kept; reconstruct with keep_world=True"
+            )
+        return self.world_pointmaps[index]
+
     def _lift(
-        self, index: int, keep: Bool[Tensor, "height width"]
+        self, index: int, pixels: Int64[Tensor, " points"]
     ) -> tuple[Float[Tensor, "points 3"], Float[Tensor, "points 2"]]:
-        """Return world points and original pixels of the kept pixels, in float64.
+        """Return world points and original pixels of network pixels, in float64.
 
         The rays are those of the original photo, so that each point projects onto its pixel.
         """
-        view, camera = self.views[index], self._camera(index)
-        affine = view.original_from_network.double()
-        network = pixel_grid(view.height, view.width)[keep].double()
-        original = network @ affine[:2, :2].mT + affine[:2, 2]
-        depth = self.depth[index][keep].double()
+        camera = self._camera(index)
+        original = self.original_pixels(index, pixels)
+        depth = self.depth[index].flatten()[pixels].double()
         points = rays_through(original, camera.intrinsics.double()) * depth[:, None]
         pose = camera.world_from_camera.double()
         return points @ pose[:3, :3].mT + pose[:3, 3], original
 
-    def _slant_deg(self, index: int) -> Float[Tensor, "height width"]:
+    def original_pixels(
+        self, index: int, pixels: Int[Tensor, " points"]
+    ) -> Float[Tensor, "points 2"]:
+        """Return where pixels of a view, counted row by row, lie in its original photo."""
+        view = self.views[index]
+        affine = view.original_from_network.double()
+        row, column = pixels // view.width, pixels % view.width
+        network = torch.stack((column, row), dim=-1).double() + 0.5
+        return network @ affine[:2, :2].mT + affine[:2, 2]
+
+    def slant_deg(self, index: int) -> Float[Tensor, "height width"]:
+        """Return how far each surface of a registered view is turned away from its camera.
+
+        Flying points, which hang between an object and what is behind it, look edge-on (90).
+        """
         return depth_slope(self.depth[index], self.network_focal_px(index)).atan().rad2deg()
 
     def _view_cloud(self, index: int, keep: Bool[Tensor, "height width"]) -> PointCloud:
-        points, original = self._lift(index, keep)
+        points, original = self._lift(index, keep.flatten().nonzero()[:, 0])
         return PointCloud(
             points=points.float(),
             colors=self.colors(index)[keep],
@@ -250,3 +350,8 @@ def _moved(camera: Camera, target_from_world: Similarity) -> Camera:
     moved[:3, :3] = target_from_world.rotation @ pose[:3, :3]
     moved[:3, 3] = target_from_world(pose[None, :3, 3])[0]
     return replace(camera, world_from_camera=moved.to(camera.world_from_camera))
+
+
+def _moved_points(pointmap: Pointmap, target_from_world: Similarity) -> Pointmap:
+    moved = target_from_world(pointmap.points.flatten(0, 1).to(target_from_world.rotation))
+    return replace(pointmap, points=moved.to(pointmap.points).view_as(pointmap.points))

@@ -1,6 +1,7 @@
 """`report.json`: how a reconstruction was made, what it cost, and what became of every photo."""
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 
 from fast3r import __version__
+from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageCost
 from fast3r.scene.staging import staging
@@ -67,11 +69,33 @@ def write_report(
         },
         "left_out": skipped,
         "unregistered": unregistered,
+        "scale": asdict(scene.scale),
+        "world": asdict(scene.world),
+        "priors": [_check_entry(check) for check in scene.prior_checks],
+        "refinement": refinement_entry(scene),
         "files": [file.as_posix() for file in files],
     }
     with staging(path.parent) as stage:
         text = json.dumps(document, indent=1, default=str)
         (stage / path.name).write_text(text + "\n", encoding="utf-8")
+
+
+def _check_entry(check: PriorCheck) -> dict[str, object]:
+    """Return a check as JSON has it, which has no nan."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(check).items()
+    }
+
+
+def refinement_entry(scene: Reconstruction) -> dict[str, object] | None:
+    """Return the record of a refinement, with each view's entry under its name."""
+    record = scene.refinement
+    if record is None:
+        return None
+    names = [view.name for view in scene.views]
+    views = [{"name": n, **asdict(v)} for n, v in zip(names, record.views, strict=True)]
+    return {**asdict(record), "refined": record.refined, "parts": record.parts, "views": views}
 
 
 def remove_results(directory: Path) -> None:

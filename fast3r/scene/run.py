@@ -10,10 +10,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fast3r.geometry.cameras import Camera
 from fast3r.models.fast3r import Chunks, Fast3R
 from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.scene.cameras import PoseRecipe, ShareFocal, recover_cameras
+from fast3r.scene.cameras import PoseRecipe, ShareFocal, depth_for_camera, recover_cameras
 from fast3r.scene.machine import Precision, choose_device, choose_precision
+from fast3r.scene.priors.applying import apply_priors
+from fast3r.scene.priors.binding import bind
+from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.fitting import fit_view
@@ -32,6 +36,8 @@ def reconstruct(
     chunks: Chunks | None = None,
     share_focal: ShareFocal = "camera",
     pose_recipe: PoseRecipe = "robust",
+    keep_world: bool = False,
+    priors: Priors | None = None,
     recorder: StageRecorder | None = None,
 ) -> Reconstruction:
     """Return the cameras and the depth of a set of views.
@@ -50,10 +56,15 @@ def reconstruct(
         chunks: How much is worked on at a time; changes memory, never the result.
         share_focal: Which views have one focal length in common, see `recover_cameras`.
         pose_recipe: How poses are found, see `recover_cameras`.
+        keep_world: Keep what the world head says beside the depth, to compare the two in the
+            viewer. The scene becomes two and a half times as large.
+        priors: What is known of the cameras and of the scene; `Reconstruction.prior_checks` says
+            how well the result agrees.
         recorder: Measures the stages and tells of progress.
 
     Raises:
-        ValueError: There are no views, they do not fit the model, or an option is unknown.
+        ValueError: There are no views, they do not fit the model, an option is unknown, or a prior
+            cannot be true.
         MemoryError: The device is too small for so many views.
     """
     if not views:
@@ -67,6 +78,7 @@ def reconstruct(
     precision = choose_precision(precision, model.device)
     size = model.config.image_size if size is None else size
     fitted = [fit_view(view, size=size, patch=model.patch) for view in views]
+    known = bind(priors or Priors(), fitted)
     recorder = recorder or StageRecorder(model.device)
     with _explained_out_of_memory(fitted, model.device):
         predictions = _predict(fitted, model, seed, precision, chunks, recorder)
@@ -76,10 +88,11 @@ def reconstruct(
             fitted,
             share_focal=share_focal,
             pose_recipe=pose_recipe,
+            known_intrinsics=known.intrinsics,
             device=model.device,
             seed=seed,
         )
-    return Reconstruction(
+    scene = Reconstruction(
         views=fitted,
         cameras=found.cameras,
         depth=found.depth,
@@ -87,7 +100,23 @@ def reconstruct(
         failures=found.failures,
         skipped=list(views.skipped) if isinstance(views, Views) else [],
         scale=Scale(),
+        world_pointmaps=[_without_batch(p.world) for p in predictions] if keep_world else None,
     )
+    if priors is None:
+        return scene
+
+    def depth_for(index: int, camera: Camera) -> Tensor | None:
+        return depth_for_camera(
+            predictions[index], fitted[index], camera, device=model.device, seed=seed
+        )
+
+    return apply_priors(
+        scene, known, seen_focals_px=found.seen_focals_px, depth_for=depth_for, seed=seed
+    )
+
+
+def _without_batch(pointmap: Pointmap) -> Pointmap:
+    return Pointmap(pointmap.points[0], pointmap.confidence[0])
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from fast3r.export import cameras_json
-from fast3r.scene.reconstruction import Scale
+from fast3r.scene.reconstruction import Scale, World
 from tests.scenes import make_scene, without_cameras
 
 
@@ -43,3 +43,18 @@ def test_a_metric_scale_is_told(tmp_path: Path) -> None:
     scene = replace(make_scene(), scale=Scale("metric", "GPS"))
     cameras_json.write(scene, tmp_path / "cameras.json")
     assert json.loads((tmp_path / "cameras.json").read_text())["scale"] == "metric"
+
+
+def test_the_place_on_the_earth_is_told_where_it_is_known(tmp_path: Path) -> None:
+    scene = make_scene()
+    cameras_json.write(scene, tmp_path / "cameras.json")
+    assert "origin" not in json.loads((tmp_path / "cameras.json").read_text())
+    world = World("east north up", (46.5, 8.25, 1800.0))
+    cameras_json.write(replace(scene, world=world), tmp_path / "cameras.json")
+    document = json.loads((tmp_path / "cameras.json").read_text())
+    assert document["axes"] == "east north up"
+    assert document["origin"] == {
+        "latitude_deg": 46.5,
+        "longitude_deg": 8.25,
+        "altitude_m": 1800.0,
+    }

@@ -1,4 +1,4 @@
-"""COLMAP models: what pycolmap makes of them, and what our own reader does."""
+"""COLMAP models: what pycolmap makes of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from fast3r.camera_files.colmap_model import ColmapModel
+from fast3r.camera_files.colmap_reader import read_model
 from fast3r.export import colmap
-from fast3r.export.colmap_model import ColmapModel
-from fast3r.export.colmap_reader import read_model
-from fast3r.export.colmap_writer import write_binary, write_text
 from fast3r.scene.reconstruction import Reconstruction
 from tests.scenes import SETS, SPHERE_CENTRE, make_scene, without_cameras
 
@@ -136,48 +135,6 @@ def test_surer_points_are_chosen_more_often() -> None:
     assert cloud.confidence[chosen].mean() > cloud.confidence[~chosen].mean() + 0.5
 
 
-@pytest.mark.parametrize("write", [write_binary, write_text])
-def test_our_reader_reads_what_was_written_exactly(write, tmp_path: Path) -> None:
-    model = everything(make_scene())
-    write(model, tmp_path)
-    found = read_model(tmp_path)
-    assert found.cameras == model.cameras
-    for key, image in model.images.items():
-        other = found.images[key]
-        assert (other.name, other.camera_id) == (image.name, image.camera_id)
-        assert torch.equal(other.xy, image.xy)
-        assert torch.equal(other.point_ids, image.point_ids)
-        torch.testing.assert_close(
-            other.camera_from_world, image.camera_from_world, atol=1e-7, rtol=0
-        )
-    order = found.points.ids.argsort()
-    assert torch.equal(found.points.ids[order], model.points.ids)
-    assert torch.equal(found.points.positions[order], model.points.positions)
-    assert torch.equal(found.points.colors[order], model.points.colors)
-    assert torch.equal(found.points.errors[order], model.points.errors)
-    starts = found.points.track_starts
-    lengths = starts.diff(append=torch.tensor([len(found.points.tracks)]))
-    for row in range(0, len(order), 97):
-        place = order[row]
-        theirs = found.points.tracks[starts[place] : starts[place] + lengths[place]]
-        start = model.points.track_starts[row]
-        assert torch.equal(theirs, model.points.tracks[start : start + len(theirs)])
-
-
-def test_our_reader_reads_what_pycolmap_wrote(tmp_path: Path) -> None:
-    pycolmap = pytest.importorskip("pycolmap")
-    (tmp_path / "ours").mkdir()
-    colmap.write(make_scene(), tmp_path / "ours")
-    for kind, write in (("bin", "write_binary"), ("txt", "write_text")):
-        (tmp_path / kind).mkdir()
-        getattr(pycolmap.Reconstruction(tmp_path / "ours"), write)(tmp_path / kind)
-        found, ours = read_model(tmp_path / kind), read_model(tmp_path / "ours")
-        assert found.cameras == ours.cameras
-        assert {i.name for i in found.images.values()} == {i.name for i in ours.images.values()}
-        assert len(found.points.tracks) == len(ours.points.tracks)
-        torch.testing.assert_close(found.images[2].xy, ours.images[2].xy)
-
-
 def test_no_points_make_a_valid_model(tmp_path: Path) -> None:
     scene = make_scene()
     empty = scene.point_cloud(min_confidence=99.0)
@@ -195,12 +152,3 @@ def test_text_refuses_a_name_that_colmap_would_cut(tmp_path: Path) -> None:
     assert read_model(tmp_path / "binary").images[1].name == "my photo.jpg"
     with pytest.raises(ValueError, match=r"cannot hold the name 'my photo\.jpg'.*binary"):
         colmap.write_as_text(scene, tmp_path / "text")
-
-
-@pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "points3D.bin"])
-def test_a_truncated_file_is_refused(name: str, tmp_path: Path) -> None:
-    colmap.write(make_scene(), tmp_path)
-    content = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(ValueError, match="holds no COLMAP model that can be read"):
-        read_model(tmp_path)

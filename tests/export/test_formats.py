@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import fast3r
+from fast3r.camera_files.colmap_reader import read_model
 from fast3r.export import formats, glb
-from fast3r.export.colmap_reader import read_model
 from fast3r.export.formats import FORMATS, chosen_formats, load, save, write_formats
 from fast3r.scene.reconstruction import Reconstruction
 from tests.scenes import make_scene, without_cameras

@@ -1,12 +1,14 @@
 """transforms.json, read as nerfstudio reads it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fast3r.export import ply, transforms_json
+from fast3r.scene.reconstruction import World
 from tests.scenes import SETS, make_scene, without_cameras
 
 
@@ -54,3 +56,10 @@ def test_the_points_beside_are_in_the_world_of_the_frames(tmp_path: Path) -> Non
     assert document["applied_transform"] == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
     points = ply.read_points(tmp_path / document["ply_file_path"]).points
     assert len(points) == len(scene.point_cloud())
+
+
+def test_the_place_on_the_earth_is_told_where_it_is_known(tmp_path: Path) -> None:
+    scene = replace(make_scene(), world=World("east north up", (46.5, 8.25, 1800.0)))
+    transforms_json.write(scene, tmp_path / "transforms.json")
+    document = json.loads((tmp_path / "transforms.json").read_text())
+    assert document["origin"]["latitude_deg"] == 46.5

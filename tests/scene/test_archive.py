@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fast3r.models.prediction import Pointmap
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.views.view import View
 from tests.scenes import make_scene, without_cameras
@@ -42,6 +43,13 @@ def scene() -> Reconstruction:
 def test_a_scene_comes_back_bit_by_bit(scene: Reconstruction, tmp_path: Path) -> None:
     scene.save(tmp_path / "scene.npz")
     assert same(Reconstruction.load(tmp_path / "scene.npz"), scene)
+
+
+def test_pointmaps_that_were_kept_come_back(scene: Reconstruction, tmp_path: Path) -> None:
+    maps = [Pointmap(torch.rand(*depth.shape, 3), 1 + depth) for depth in scene.depth]
+    kept = replace(scene, world_pointmaps=maps)
+    kept.save(tmp_path / "scene.npz")
+    assert same(Reconstruction.load(tmp_path / "scene.npz"), kept)
 
 
 def test_the_comparison_notices_one_bit(scene: Reconstruction) -> None:

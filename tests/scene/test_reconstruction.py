@@ -7,6 +7,7 @@ import torch
 
 from fast3r.geometry.cameras import invert_rigid, pixel_grid, project, unproject
 from fast3r.geometry.transforms import Similarity, rotation_exp
+from fast3r.models.prediction import Pointmap
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from tests.scenes import SETS, SPHERE_CENTRE, SPHERE_RADIUS, WALL_Z, make_scene, without_cameras
 
@@ -215,3 +216,40 @@ def test_the_margin_leaves_out_the_border_of_each_view() -> None:
     assert len(scene.point_cloud(**options)) == (height - 4) * (width - 4)
     with pytest.raises(ValueError, match="margin must not be negative, got -1"):
         scene.point_cloud(margin=-1)
+
+
+def with_world_head(scene: Reconstruction) -> Reconstruction:
+    """Return the scene with pointmaps whose points are those of the depth, shifted by a metre."""
+    shift = torch.tensor([1.0, 0, 0])
+    maps = [
+        Pointmap(scene.world_points(i) + shift, scene.confidence[i] + 1)
+        for i in range(len(scene.views))
+    ]
+    return replace(scene, world_pointmaps=maps)
+
+
+def test_points_at_pixels_are_those_of_the_whole_view() -> None:
+    scene = make_scene()
+    pixels = torch.tensor([5, 0, 700, 5], dtype=torch.int32)
+    expected = scene.world_points(0).flatten(0, 1)[pixels]
+    torch.testing.assert_close(scene.points_at(0, pixels), expected)
+
+
+def test_the_world_head_has_points_and_confidences_of_its_own() -> None:
+    scene = with_world_head(make_scene())
+    pixels = torch.arange(9)
+    moved = scene.points_at(1, pixels, head="world") - scene.points_at(1, pixels)
+    torch.testing.assert_close(moved, torch.tensor([1.0, 0, 0]).expand(9, 3))
+    assert torch.equal(scene.confidence_of(1, head="world"), scene.confidence[1] + 1)
+
+
+def test_a_world_head_that_was_not_kept_says_how_to_keep_it() -> None:
+    with pytest.raises(ValueError, match="reconstruct with keep_world=True"):
+        make_scene().points_at(0, torch.arange(2), head="world")
+
+
+def test_transformed_moves_the_points_of_the_world_head_too() -> None:
+    scene, map_ = with_world_head(make_scene()), some_similarity(2.5)
+    moved = scene.transformed(map_).points_at(2, torch.arange(9), head="world")
+    expected = map_(scene.points_at(2, torch.arange(9), head="world").to(map_.scale))
+    torch.testing.assert_close(moved, expected.float())

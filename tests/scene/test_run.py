@@ -86,6 +86,15 @@ def test_skipped_photos_are_handed_on(model: Fast3R) -> None:
     assert reconstruct(Views(photos(), skipped), model).skipped == skipped
 
 
+def test_pointmaps_of_the_world_head_are_kept_only_when_asked_for(model: Fast3R) -> None:
+    assert reconstruct(photos(), model).world_pointmaps is None
+    scene = reconstruct(photos(), model, keep_world=True)
+    images = [view.image[None] for view in scene.views]
+    for kept, said in zip(scene.world_pointmaps, model(images, seed=0), strict=True):
+        torch.testing.assert_close(kept.points, said.world.points[0])
+        torch.testing.assert_close(kept.confidence, said.world.confidence[0])
+
+
 def test_the_same_seed_gives_the_same_scene(model: Fast3R) -> None:
     first, second = (reconstruct(photos(), model, seed=5) for _ in range(2))
     for a, b in zip(first.confidence, second.confidence, strict=True):

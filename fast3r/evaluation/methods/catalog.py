@@ -1,20 +1,31 @@
 """Which methods there are by name, and how each is opened."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fast3r.evaluation.benchmark import Method
 from fast3r.scene.machine import Precision
 
+if TYPE_CHECKING:
+    from fast3r.evaluation.methods.fast3r import Points
+
 METHODS = {
     "fast3r": "our models, with points from depth and cameras",
     "fast3r-world-points": "our models, with points as the world head gives them",
+    "fast3r-refined": "our models and then bundle adjustment, as with --refine",
     "colmap-incremental": "COLMAP with SIFT on the CPU; photos of one size share a camera",
     "colmap-global": "the same with global mapping (GLOMAP)",
     "trivial": "cameras on a line before flat walls: what must be beaten",
     "python:MODULE:FUNCTION": "any other model, see docs/evaluation.md",
 }
 """What each is, in one line."""
+
+
+_POINTS: "dict[str, Points]" = {
+    "fast3r": "depth",
+    "fast3r-world-points": "world",
+    "fast3r-refined": "refined",
+}
 
 
 def open_methods(
@@ -54,7 +65,7 @@ def open_methods(
         methods += [
             open_fast3r(
                 model,
-                points="world" if name == "fast3r-world-points" else "depth",
+                points=_POINTS[name],
                 device=device,
                 precision=precision,
                 size=size,

@@ -14,11 +14,12 @@ from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.prediction import Prediction
 from fast3r.scene.machine import Precision, choose_device, choose_precision
+from fast3r.scene.refinement.refine import refine
 from fast3r.scene.run import reconstruct
 from fast3r.views.fitting import fit_view
 from fast3r.views.view import View
 
-Points = Literal["depth", "world"]
+Points = Literal["depth", "world", "refined"]
 
 
 class Fast3RMethod:
@@ -43,7 +44,8 @@ class Fast3RMethod:
             seed: Of view indices and sampling.
             precision: Of encoder and fusion; "world" points are always made in float32.
             points: "depth" unprojects the depth maps of the reconstruction, which come from the
-                local pointmaps; "world" takes the world pointmaps as the network makes them.
+                local pointmaps; "world" takes the world pointmaps as the network makes them;
+                "refined" is the first after `fast3r.refine`, which sees the whole photos.
         """
         self._model, self._label, self._seed, self._points = model, label, seed, points
         self._size = model.config.image_size if size is None else size
@@ -55,7 +57,8 @@ class Fast3RMethod:
     @property
     def name(self) -> str:
         """Name in tables and of its folder of results."""
-        return f"fast3r-{self._label}" + ("-world-points" if self._points == "world" else "")
+        ending = {"depth": "", "world": "-world-points", "refined": "-refined"}
+        return f"fast3r-{self._label}{ending[self._points]}"
 
     @property
     def settings(self) -> Mapping[str, str | int | float | None]:
@@ -76,6 +79,8 @@ class Fast3RMethod:
         scene = reconstruct(
             views, self._model, seed=self._seed, size=self._size, precision=self._precision
         )
+        if self._points == "refined":
+            scene = refine(scene, photos=views, seed=self._seed)
         return answer_of_scene(scene)
 
     def _world_answer(self, views: Sequence[View]) -> Answer:

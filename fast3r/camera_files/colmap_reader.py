@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fast3r.export.colmap_model import (
+from fast3r.camera_files.colmap_model import (
     CAMERA_MODELS,
     ColmapCamera,
     ColmapImage,

@@ -1,0 +1,1 @@
+"""Camera files of this and other programs, read into plain types."""

@@ -1,0 +1,55 @@
+"""What the user knows, from the options of `fast3r reconstruct`; and how well the scene agrees."""
+
+from fast3r.cli.options import Reconstruct
+from fast3r.cli.screen import Screen
+from fast3r.scene.priors.camera_files import read_known_cameras
+from fast3r.scene.priors.reading import read_priors
+from fast3r.scene.priors.types import DepthMaps, Gps, Gravity, Priors
+from fast3r.scene.reconstruction import Reconstruction
+
+_SHOWN = 5
+"""Priors that disagree that are named on the screen; the report names all."""
+
+
+def requested_priors(options: Reconstruct) -> Priors | None:
+    """Return all that is known together; None where nothing is.
+
+    Raises:
+        ValueError: A file is not as it should be, or two options tell of the same.
+        OSError: A file cannot be read.
+        ImportError: A file is YAML, and PyYAML is not installed.
+    """
+    parts: list[Priors] = []
+    if options.priors is not None:
+        parts.append(read_priors(options.priors))
+    if options.cameras is not None:
+        parts.append(read_known_cameras(options.cameras))
+    if options.intrinsics is not None:
+        parts.append(Priors(intrinsics=options.intrinsics))
+    if options.gps is not None:
+        parts.append(Priors(gps=Gps(options.gps)))
+    if options.gravity is not None:
+        parts.append(Priors(gravity=Gravity(options.gravity)))
+    if options.depth_maps is not None:
+        parts.append(Priors(depth=DepthMaps(options.depth_maps)))
+    if not parts:
+        return None
+    together = Priors()
+    for part in parts:
+        together = together.joined(part)
+    return together
+
+
+def tell_priors(scene: Reconstruction, screen: Screen) -> None:
+    """Say what axes and scale are by, and what disagrees or was not used."""
+    checks = scene.prior_checks
+    agreeing = sum(check.status == "agrees" for check in checks)
+    screen.say(
+        f"axes: {scene.world.axes}; scale: {scene.scale.kind} ({scene.scale.source}); "
+        f"{agreeing} of {len(checks)} priors agree"
+    )
+    others = [str(check) for check in checks if check.status != "agrees"]
+    for line in others[:_SHOWN]:
+        screen.say(line)
+    if len(others) > _SHOWN:
+        screen.say(f"and {len(others) - _SHOWN} more, see report.json")

@@ -1,0 +1,98 @@
+"""`fast3r refine`: a saved scene in, the same with exact cameras out."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from fast3r.cli.options import Refine
+from fast3r.cli.output import (
+    check_writable,
+    explained,
+    refuse_pictures_among_photos,
+    refuse_problems,
+    requested_formats,
+)
+from fast3r.cli.screen import Screen
+from fast3r.export.formats import load
+from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.features import import_pycolmap
+from fast3r.scene.refinement.refine import refine
+from fast3r.scene.report import refinement_entry
+from fast3r.scene.stages import StageRecorder
+from fast3r.scene.staging import staging
+from fast3r.viz.results import write_each
+
+_SHOWN = 5
+"""Views without a new camera that are named on the screen; the record names all."""
+
+
+def run(options: Refine) -> int:
+    """Load the scene, refine it, write it, and print the output folder.
+
+    Raises:
+        ValueError: An option is wrong, or the scene is damaged.
+        OSError: The scene cannot be read.
+        ImportError: An extra is missing.
+    """
+    formats = requested_formats(("cameras", "ply", "npz", *options.format))
+    import_pycolmap()
+    path = options.scene / "scene.npz" if options.scene.is_dir() else options.scene
+    with Screen(options.talk) as screen:
+        recorder = StageRecorder(watcher=screen)
+        with recorder.stage("load scene"):
+            scene = load(path)
+        if options.photos is not None:
+            scene = _at(scene, options.photos)
+        sources = [view.source for view in scene.views if view.source is not None]
+        refuse_pictures_among_photos(formats, options.output, sources)
+        check_writable(options.output)
+        scene = refine(scene, intrinsics=options.intrinsics, seed=options.seed, recorder=recorder)
+        tell_refinement(scene, screen)
+        with explained(options.output):
+            _, problems = write_each(
+                scene,
+                options.output,
+                formats,
+                recorder,
+                min_conf_percentile=options.min_conf_percentile,
+            )
+            _write_record(scene, options.output)
+    refuse_problems(problems)
+    print(options.output)
+    return 0
+
+
+def tell_refinement(scene: Reconstruction, screen: Screen) -> None:
+    """Say how many cameras were refined, how exact they are, and which were not, and why."""
+    record = scene.refinement
+    assert record is not None
+    said = f"{record.refined} of {len(scene.views)} cameras refined"
+    if record.parts > 1:
+        said += f" in {record.parts} parts, which only the network ties together"
+    if record.before_px is not None and record.after_px is not None:
+        said += f"; median reprojection error {record.before_px:.2f} px before, "
+        said += f"{record.after_px:.2f} px after"
+    screen.say(said)
+    rest = [(v, r) for v, r in zip(scene.views, record.views, strict=True) if r.reason is not None]
+    for view, entry in rest[:_SHOWN]:
+        screen.say(f"{view.name} was not refined: {entry.reason}")
+    if len(rest) > _SHOWN:
+        screen.say(f"and {len(rest) - _SHOWN} more were not")
+
+
+def _write_record(scene: Reconstruction, directory: Path) -> None:
+    text = json.dumps(refinement_entry(scene), indent=1)
+    with staging(directory) as stage:
+        (stage / "refinement.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _at(scene: Reconstruction, folder: Path) -> Reconstruction:
+    """Return a scene whose views come from a folder.
+
+    Raises:
+        ValueError: None of them is there.
+    """
+    views = [replace(view, source=folder / view.name) for view in scene.views]
+    if not any(view.source is not None and view.source.is_file() for view in views):
+        raise ValueError(f"none of the scene's photos is in {folder}, such as {views[0].name}")
+    return replace(scene, views=views)

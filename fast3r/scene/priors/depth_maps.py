@@ -1,0 +1,104 @@
+"""Measured depth maps, found and read."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fast3r.scene.priors.checks import check_depth, check_positive
+from fast3r.scene.priors.names import Names
+from fast3r.scene.priors.types import DepthMaps
+from fast3r.views.decode import UnreadablePhotoError, open_image
+from fast3r.views.view import View
+
+_ENDINGS = (".npz", ".npy", ".png")
+_ASPECT_TOLERANCE = 0.03
+
+
+def read_depth_maps(
+    known: DepthMaps, views: Sequence[View], *, other_photos: bool
+) -> dict[int, Float[Tensor, "_rows _columns"]]:
+    """Return depth in metres by view; nan where unknown.
+
+    Raises:
+        ValueError: None is found, or one cannot be read, has another shape than its photo, or is
+            in another unit.
+    """
+    check_positive(known.png_unit_m, what="png_unit_m of depth maps")
+    check_positive(known.relative_error, what="relative_error of depth maps")
+    if isinstance(known.maps, Mapping):
+        named = Names(views).by_view(known.maps, what="depth maps", other_photos=other_photos)
+    else:
+        named = _in_folder(known.maps, views)
+    maps = {}
+    for index, source in named.items():
+        what = f"depth map of {views[index].name}"
+        stored = _read(source, known.png_unit_m, what) if isinstance(source, Path) else source
+        maps[index] = _checked(stored, views[index], what)
+    return maps
+
+
+def _in_folder(folder: Path, views: Sequence[View]) -> dict[int, Path]:
+    found = {}
+    for index, view in enumerate(views):
+        stems = (view.name, PurePosixPath(view.name).with_suffix("").as_posix())
+        paths = [folder / f"{stem}{ending}" for stem in stems for ending in _ENDINGS]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[index] = path
+    if not found:
+        raise ValueError(
+            f"{folder} has no depth map of any view; expected files named like the photos, "
+            f"such as {views[0].name}.png, .npy or .npz"
+        )
+    return found
+
+
+def _read(path: Path, png_unit_m: float, what: str) -> Float[Tensor, "rows columns"]:
+    try:
+        if path.suffix == ".png":
+            with open_image(path) as image:
+                values = np.array(image) * png_unit_m
+        else:
+            with path.open("rb") as stream:
+                stored = np.load(stream, allow_pickle=False)
+                values = stored["depth"] if isinstance(stored, Mapping) else stored
+        return torch.from_numpy(np.array(values, dtype=np.float32))
+    except (UnreadablePhotoError, OSError, KeyError, ValueError, EOFError) as error:
+        raise ValueError(
+            f"{what}: {path} cannot be read ({error}); expected a 16-bit PNG, an .npy, or an .npz "
+            "with the array `depth`"
+        ) from error
+
+
+def _checked(depth: Float[Tensor, "..."], view: View, what: str) -> Float[Tensor, "rows columns"]:
+    depth = depth.squeeze()
+    if depth.ndim != 2:
+        raise ValueError(f"{what}: expected rows and columns, got shape {tuple(depth.shape)}")
+    rows, columns = depth.shape
+    aspect = columns / rows * view.original_height / view.original_width
+    if abs(aspect - 1) > _ASPECT_TOLERANCE:
+        raise ValueError(
+            f"{what}: it has {columns}x{rows} px; expected the shape of its photo, "
+            f"{view.original_width}x{view.original_height} px, at any size"
+        )
+    depth = depth.to(torch.float32).where(depth.isfinite() & (depth > 0), torch.nan)
+    if not depth.isfinite().any():
+        raise ValueError(f"{what}: it has no depth at all")
+    check_depth(depth.nanmedian().item(), what=what)
+    return depth
+
+
+def depth_at(
+    depth: Float[Tensor, "rows columns"], view: View, original: Float[Tensor, "points 2"]
+) -> Float[Tensor, " points"]:
+    """Return a depth map where points of the original photo fall into it; nan outside."""
+    rows, columns = depth.shape
+    x = (original[:, 0] * columns / view.original_width).floor().long()
+    y = (original[:, 1] * rows / view.original_height).floor().long()
+    inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+    values = depth[y.clamp(0, rows - 1), x.clamp(0, columns - 1)]
+    return values.where(inside, torch.nan)

@@ -1,0 +1,36 @@
+"""How well a scene agrees with what was known of it."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PriorCheck:
+    """One thing that was known, beside what the scene says of it."""
+
+    prior: str
+    """What was known, such as "gps of a.jpg"."""
+
+    status: Literal["agrees", "disagrees", "unused"]
+    """What disagrees with the scene or with other priors was left out of what decides about axes
+    and scale; a known pose is kept all the same."""
+
+    residual: float = math.nan
+    """How far the scene is from it, before a known pose is put in place of the scene's own."""
+
+    allowed: float = math.nan
+    """Larger residuals are a contradiction."""
+
+    unit: str = ""
+    """Of the residual: m, units (of the world), deg or %."""
+
+    note: str = ""
+    """Why it was not used, in words."""
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        figures = f"off by {self.residual:.3g} {self.unit}, {self.allowed:.3g} allowed"
+        if self.status == "unused":
+            return f"{self.prior} was not used: {self.note}"
+        return f"{self.prior} {self.status}: {figures}" + (f"; {self.note}" if self.note else "")

@@ -1,0 +1,1 @@
+"""Cameras of a scene made exact: features, matches, structure from motion, bundle adjustment."""

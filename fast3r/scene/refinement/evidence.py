@@ -1,0 +1,59 @@
+"""What the photos of a scene say, whatever the network said: features and verified matches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fast3r.scene.refinement.features import Effort, Features, find_features
+from fast3r.scene.refinement.matching import Pair, VerifiedPair, likely_pairs, match, verify
+from fast3r.scene.refinement.photos import WorkingPhoto
+from fast3r.scene.stages import StageRecorder
+
+_USUAL_FOCAL = 1.2
+"""Start, over the longer side, where nothing tells the focal length; COLMAP's."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Lists run parallel to the views of the scene."""
+
+    photos: list[WorkingPhoto]
+    """At the size that features were looked for."""
+
+    features: list[Features]
+    """Of each photo."""
+
+    verified: Mapping[Pair, VerifiedPair]
+    """Matches by indices of the views, the smaller first."""
+
+    focals_px: list[float]
+    """First guess, in working pixels."""
+
+
+def gather_evidence(
+    photos: Sequence[WorkingPhoto], effort: Effort, *, seed: int, recorder: StageRecorder
+) -> Evidence:
+    """Return features and verified matches of photos.
+
+    Args:
+        photos: Of all views, placed by the network or not.
+        effort: How hard to look.
+        seed: Of all sampling.
+        recorder: Told of progress.
+    """
+    again = "" if effort == "usual" else f", {effort}"
+    features: list[Features] = []
+    with recorder.stage(f"features{again}") as tell:
+        for photo in photos:
+            features.append(find_features(photo, effort))
+            tell(len(features), len(photos))
+    focals_px = [p.focal_px or _USUAL_FOCAL * max(p.height, p.width) for p in photos]
+    verified: dict[Pair, VerifiedPair] = {}
+    with recorder.stage(f"matches{again}") as tell:
+        pairs = likely_pairs(features)
+        for done, (i, j) in enumerate(pairs, start=1):
+            matches = match(features[i], features[j], effort)
+            pair = verify(photos, features, (i, j), matches, focals_px, seed=seed)
+            if pair is not None:
+                verified[i, j] = pair
+            tell(done, len(pairs))
+    return Evidence(list(photos), features, verified, focals_px)

@@ -1,0 +1,148 @@
+"""The photos of a scene at the size that features are looked for.
+
+Working pixels are those of the photo divided by one number, its pitch; centres lie at +0.5.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from fast3r.views.decode import UnreadablePhotoError
+from fast3r.views.photos import inspect_photo, read_view
+from fast3r.views.resize import plan_resize
+from fast3r.views.sources import PhotoFile
+from fast3r.views.view import View
+
+_VIDEO_PREFIX = "video|"
+"""Of the camera key of frames, whose source is no photo."""
+
+
+@dataclass(frozen=True)
+class WorkingPhoto:
+    """A photo as features are looked for in it, with its size and camera."""
+
+    pixels: UInt8[Tensor, "rows columns 3"]
+    """RGB; all of the photo or a crop of it."""
+
+    masks: tuple[View, ...]
+    """Views of the same photo, whose masks say what belongs to the scene."""
+
+    left: float
+    """Working position of the crop's left edge."""
+
+    top: float
+    """Working position of the crop's upper edge."""
+
+    pitch: float
+    """Original pixels per working pixel."""
+
+    height: int
+    """Rows of the whole photo in working pixels."""
+
+    width: int
+    """Columns of the whole photo in working pixels."""
+
+    camera: tuple[str | None, int, int]
+    """Photos that agree in this share their intrinsics: EXIF camera and size."""
+
+    focal_px: float | None
+    """What EXIF says, in working pixels."""
+
+
+def working_photo(view: View, larger: View | None, *, max_side_px: int) -> WorkingPhoto:
+    """Return the photo of a view, from the best pixels at hand.
+
+    Args:
+        view: As the network saw it.
+        larger: The same photo at a larger size. Without it the file that the view came from is
+            read; where that is gone, the network's own pixels are taken.
+        max_side_px: Longest side at which features are looked for.
+    """
+    best = larger or _read_again(view, max_side_px) or view
+    best = _at_most(best, min(max_side_px, max(view.original_height, view.original_width)))
+    affine = best.original_from_network.double()
+    pitch = affine[0, 0].item()
+    height, width = round(view.original_height / pitch), round(view.original_width / pitch)
+    focal_px = view.exif_focal_px
+    return WorkingPhoto(
+        pixels=best.pixels,
+        masks=(best,) if best is view else (best, view),
+        left=affine[0, 2].item() / pitch,
+        top=affine[1, 2].item() / pitch,
+        pitch=pitch,
+        height=height,
+        width=width,
+        camera=(view.camera_key, height, width),
+        focal_px=None if focal_px is None else focal_px / pitch,
+    )
+
+
+def is_video_frame(view: View) -> bool:
+    """Return whether the view's source is a video, which holds other frames too."""
+    return (view.camera_key or "").startswith(_VIDEO_PREFIX)
+
+
+def belongs(photo: WorkingPhoto, positions: Float[Tensor, "points 2"]) -> Bool[Tensor, " points"]:
+    """Return which working positions belong to the scene, by all masks of the photo."""
+    inside = torch.ones(len(positions), dtype=torch.bool)
+    for view in photo.masks:
+        mask = view.mask
+        if mask is not None:
+            column, row, known = network_pixels(view, positions * photo.pitch)
+            inside &= mask[row, column] | ~known
+    return inside
+
+
+def network_pixels(
+    view: View, original: Float[Tensor, "points 2"]
+) -> tuple[Tensor, Tensor, Bool[Tensor, " points"]]:
+    """Return column and row of the network pixel at each original position, and if there is one."""
+    affine = view.original_from_network.double().inverse()
+    network = (original.double() @ affine[:2, :2].mT + affine[:2, 2]).floor().long()
+    limit = torch.tensor([view.width, view.height])
+    known = ((network >= 0) & (network < limit)).all(dim=-1)
+    column, row = network.clamp(min=0).minimum(limit - 1).unbind(-1)
+    return column, row, known
+
+
+def _read_again(view: View, max_side_px: int) -> View | None:
+    """Return the view's photo at working size; None where its file is no photo, or gone."""
+    if view.source is None or is_video_frame(view):
+        return None
+    size = min(max_side_px, max(view.original_height, view.original_width))
+    try:
+        photo = inspect_photo(PhotoFile(name=view.name, path=view.source), size=size, patch=1)
+        if (photo.resize.original_height, photo.resize.original_width) != (
+            view.original_height,
+            view.original_width,
+        ):
+            return None
+        return read_view(photo)
+    except UnreadablePhotoError:
+        return None
+
+
+def _at_most(view: View, max_side_px: int) -> View:
+    """Return a view whose longest side is no longer than this, with the exact way back."""
+    if max(view.height, view.width) <= max_side_px:
+        return view
+    plan = plan_resize(view.height, view.width, size=max_side_px, patch=1)
+    size = (plan.content_width, plan.content_height)
+    picture = Image.fromarray(view.pixels.numpy()).resize(size, Image.Resampling.LANCZOS, plan.box)
+    mask = view.mask
+    if mask is not None:
+        shown = Image.fromarray(mask.numpy()).resize(size, Image.Resampling.NEAREST, plan.box)
+        mask = torch.from_numpy(np.array(shown, dtype=bool))
+    left, top = plan.padding
+    unpadded = torch.eye(3)
+    unpadded[0, 2], unpadded[1, 2] = left, top
+    return replace(
+        view,
+        pixels=torch.from_numpy(np.array(picture)),
+        mask=mask,
+        original_from_network=view.original_from_network @ plan.original_from_network @ unpadded,
+    )

@@ -1,0 +1,45 @@
+"""A sparse model in working pixels: cameras, points, and which view sees which point where."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SparseCamera:
+    """One camera of a sparse model: COLMAP's SIMPLE_RADIAL, in working pixels."""
+
+    focal_px: float
+    """Of both axes; the optical axis meets the photo's centre."""
+
+    distortion: float
+    """First radial coefficient."""
+
+    world_from_camera: Float[Tensor, "4 4"]
+    """Rigid pose, in float64."""
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """The points that one view sees."""
+
+    points: Float[Tensor, "points 3"]
+    """In the world of the model, in float64."""
+
+    positions: Float[Tensor, "points 2"]
+    """Where they were seen, in working pixels."""
+
+
+@dataclass(frozen=True)
+class SparseModel:
+    """Cameras and points of views that see the same things; its world is its own."""
+
+    cameras: dict[int, SparseCamera]
+    """By index of the view."""
+
+    sightings: dict[int, Sightings]
+    """By index of the view; the same views."""
+
+    num_points: int
+    """Points in all."""

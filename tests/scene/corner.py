@@ -1,0 +1,93 @@
+"""Photos of the textured corner of a room, with everything that is to be found again."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fast3r.geometry.cameras import Camera, pixel_grid, rays_through
+from fast3r.geometry.transforms import rotation_exp
+from fast3r.scene.reconstruction import Reconstruction, Scale
+from fast3r.views.view import View
+
+HEIGHT, WIDTH, FOCAL_PX = 180, 240, 225.0
+
+
+@dataclass(frozen=True)
+class Corner:
+    """Views with true cameras and depth."""
+
+    views: list[View]
+    cameras: list[Camera]
+    depth: list[Tensor]
+
+    def scene(self) -> Reconstruction:
+        """Return a perfect reconstruction."""
+        return Reconstruction(
+            views=self.views,
+            cameras=list(self.cameras),
+            depth=list(self.depth),
+            confidence=[torch.ones(HEIGHT, WIDTH) for _ in self.views],
+            failures=[None] * len(self.views),
+            skipped=[],
+            scale=Scale(),
+        )
+
+
+def a_corner(count: int = 5, *, spread: float = 1.6, seed: int = 0) -> Corner:
+    """Return photos from places beside each other, all looking into the corner."""
+    random = torch.Generator().manual_seed(seed)
+    textures = [_texture(random) for _ in range(3)]
+    intrinsics = torch.tensor([[FOCAL_PX, 0, WIDTH / 2], [0, FOCAL_PX, HEIGHT / 2], [0, 0, 1]])
+    views, cameras, depths = [], [], []
+    for index in range(count):
+        centre = torch.tensor([spread * (index / max(count - 1, 1) - 0.5), 0.1 * (-1) ** index, 0])
+        pose = torch.eye(4)
+        pose[:3, :3] = rotation_exp(torch.tensor([0.1, -centre[0].item() / 4, 0.02 * index]))
+        pose[:3, 3] = centre
+        depth, pixels = _photo(intrinsics, pose, textures)
+        name = f"{index}.png"
+        views.append(View(pixels, torch.eye(3), name, HEIGHT, WIDTH))
+        cameras.append(Camera(intrinsics, pose, HEIGHT, WIDTH))
+        depths.append(depth)
+    return Corner(views, cameras, depths)
+
+
+def shaken(scene: Reconstruction, *, turned_deg: float, moved: float) -> Reconstruction:
+    """Return a scene whose cameras, all but the first, are wrong by so much."""
+    random = torch.Generator().manual_seed(5)
+    cameras = list(scene.cameras)
+    for index, camera in enumerate(cameras[1:], start=1):
+        assert camera is not None
+        turn, shift = torch.nn.functional.normalize(torch.randn(2, 3, generator=random), dim=-1)
+        pose = camera.world_from_camera.clone()
+        pose[:3, :3] = rotation_exp(turn * torch.tensor(turned_deg).deg2rad()) @ pose[:3, :3]
+        pose[:3, 3] += moved * shift
+        cameras[index] = replace(camera, world_from_camera=pose)
+    return replace(scene, cameras=cameras)
+
+
+def _photo(intrinsics: Tensor, pose: Tensor, textures: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return depth and colours of a back wall (z = 5), a floor (y = 1.2) and a wall (x = 2)."""
+    pixels = pixel_grid(HEIGHT, WIDTH).flatten(0, 1)
+    rays = rays_through(pixels, intrinsics) @ pose[:3, :3].T
+    walls = ((2, 5.0), (1, 1.2), (0, 2.0))
+    reach = torch.stack([(d - pose[axis, 3]) / rays[:, axis] for axis, d in walls])
+    depth, wall = reach.where(reach > 0, torch.inf).min(dim=0)
+    points = pose[:3, 3] + rays * depth[:, None]
+    grey = torch.zeros(len(pixels))
+    for index, (axis, _) in enumerate(walls):
+        on_wall = points[:, [a for a in range(3) if a != axis]]
+        grid = (on_wall / 7)[None, None]
+        shade = torch.nn.functional.grid_sample(textures[index], grid, align_corners=False)[0, 0, 0]
+        grey = shade.where(wall == index, grey)
+    grey = (grey.clamp(0, 1) * 255).byte().view(HEIGHT, WIDTH)
+    return depth.view(HEIGHT, WIDTH), grey[..., None].expand(-1, -1, 3).contiguous()
+
+
+def _texture(random: torch.Generator) -> Tensor:
+    texture = torch.zeros(1, 1, 512, 512)
+    for cells in (12, 32, 96):
+        coarse = torch.rand(1, 1, cells, cells, generator=random) - 0.5
+        texture += torch.nn.functional.interpolate(coarse, (512, 512), mode="bicubic") * 0.7
+    return texture + 0.5
