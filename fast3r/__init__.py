@@ -3,6 +3,7 @@
 Everything here is loaded on first use, so that `import fast3r` costs nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from fast3r.models.checkpoints import load_model
     from fast3r.models.fast3r import Fast3R
     from fast3r.scene.reconstruction import Reconstruction
+    from fast3r.scene.refinement.refine import refine
     from fast3r.scene.run import reconstruct
     from fast3r.views.load import load_views
     from fast3r.views.view import View
+    from fast3r.viz.viewer.page import show
 
 _HOME = {
     "Camera": "fast3r.geometry.cameras",
@@ -27,7 +30,9 @@ _HOME = {
     "load_model": "fast3r.models.checkpoints",
     "load_views": "fast3r.views.load",
     "reconstruct": "fast3r.scene.run",
+    "refine": "fast3r.scene.refinement.refine",
     "save": "fast3r.export.formats",
+    "show": "fast3r.viz.viewer.page",
 }
 
 __all__ = [
@@ -40,7 +45,9 @@ __all__ = [
     "load_model",
     "load_views",
     "reconstruct",
+    "refine",
     "save",
+    "show",
 ]
 
 
@@ -52,3 +59,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _show_scenes_in_notebooks() -> None:
+    """Let a scene that ends a notebook's cell display itself; nothing is loaded until one does."""
+    ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = None if ask is None else ask()
+    if shell is not None:
+        shell.display_formatter.formatters["text/html"].for_type_by_name(
+            "fast3r.scene.reconstruction",
+            "Reconstruction",
+            lambda scene: import_module("fast3r.viz.notebook").scene_html(scene),
+        )
+
+
+_show_scenes_in_notebooks()

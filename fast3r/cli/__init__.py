@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Union
@@ -83,24 +83,31 @@ def _printed_at_once() -> Iterator[None]:
 
 def _parsed(arguments: list[str]) -> "tuple[str, Command]":
     """Return the command's name and options; leave with help or with a message about a fault."""
-    import tyro
-
     from fast3r.cli.options import COMMANDS
 
-    if arguments and arguments[0] in COMMANDS:
-        name, rest = arguments[0], arguments[1:]
-        kind = COMMANDS[name]
-        return name, tyro.cli(
-            kind, prog=f"fast3r {name}", description=inspect.getdoc(kind), args=rest
-        )
+    return "".join(arguments[:1]), _options(arguments, COMMANDS, "fast3r", _ABOUT)
+
+
+def _options(arguments: list[str], kinds: Mapping[str, type], prog: str, about: str) -> "Command":
+    """Return the options of the one of these commands that the first argument names."""
+    import tyro
+
+    from fast3r.cli.options import ACTIONS
+
+    if arguments and arguments[0] in kinds:
+        kind, rest = kinds[arguments[0]], arguments[1:]
+        prog, about = f"{prog} {arguments[0]}", inspect.getdoc(kind) or ""
+        if kind in ACTIONS:
+            return _options(rest, ACTIONS[kind], prog, about)
+        return tyro.cli(kind, prog=prog, description=about, args=rest)
     # Only for its help and its messages; the list of commands shows the first line of each.
     every: Any = Union[  # noqa: UP007
         tuple(
             Annotated[kind, tyro.conf.subcommand(name, description=_first_line(kind))]
-            for name, kind in COMMANDS.items()
+            for name, kind in kinds.items()
         )
     ]
-    return "", tyro.cli(every, prog="fast3r", description=_ABOUT, args=arguments)
+    return tyro.cli(every, prog=prog, description=about, args=arguments)
 
 
 def _first_line(kind: type) -> str:

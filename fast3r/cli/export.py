@@ -6,11 +6,11 @@ from fast3r.cli.output import (
     explained,
     refuse_problems,
     requested_formats,
-    write_each,
 )
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
 from fast3r.scene.stages import StageRecorder
+from fast3r.viz.results import write_each
 
 
 def run(options: Export) -> int:

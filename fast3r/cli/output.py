@@ -1,16 +1,12 @@
-"""Output folders of the commands: checked before the work, filled one format at a time."""
+"""Output folders of the commands: checked before the work, and what went wrong said after it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fast3r.export.formats import FORMATS, Format, chosen_formats, write_formats
-from fast3r.scene.reconstruction import Reconstruction
-from fast3r.scene.stages import StageRecorder
+from fast3r.export.formats import chosen_formats
 from fast3r.scene.staging import staging
-from fast3r.viz.stills import write_still
-
-_FORMATS = {**FORMATS, "still": Format("still.png", write_still)}
+from fast3r.viz.results import FORMATS
 
 
 def requested_formats(options: Iterable[str]) -> list[str]:
@@ -21,7 +17,7 @@ def requested_formats(options: Iterable[str]) -> list[str]:
         ImportError: A format needs an extra that is not installed.
     """
     names = (name.strip() for option in options for name in option.split(","))
-    return chosen_formats(names, table=_FORMATS)
+    return chosen_formats(names, table=FORMATS)
 
 
 def check_writable(directory: Path) -> None:
@@ -32,37 +28,6 @@ def check_writable(directory: Path) -> None:
     """
     with explained(directory), staging(directory):
         pass
-
-
-def write_each(
-    scene: Reconstruction,
-    directory: Path,
-    formats: list[str],
-    recorder: StageRecorder,
-    *,
-    min_conf_percentile: float,
-) -> tuple[list[Path], list[str]]:
-    """Write a scene in each of the formats; those that are complete stay if a later one fails.
-
-    Returns the files written, relative to the folder, and why formats that cannot hold this scene
-    were not.
-
-    Raises:
-        OSError: The disk is full, or the folder cannot be written to.
-    """
-    files: list[Path] = []
-    problems: list[str] = []
-    with recorder.stage("write files") as tell:
-        cloud = None
-        if scene.registered:
-            cloud = scene.point_cloud(min_conf_percentile=min_conf_percentile)
-        for done, name in enumerate(formats):
-            tell(done, len(formats))
-            try:
-                files += write_formats(scene, directory, [name], cloud=cloud, table=_FORMATS)
-            except ValueError as error:
-                problems.append(f"{name} was not written: {error}")
-    return files, problems
 
 
 def refuse_problems(problems: list[str]) -> None:

@@ -11,19 +11,25 @@ from fast3r.cli.output import (
     refuse_pictures_among_photos,
     refuse_problems,
     requested_formats,
-    write_each,
 )
+from fast3r.cli.priors import requested_priors, tell_priors
+from fast3r.cli.refine import tell_refinement
 from fast3r.cli.screen import Screen
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.machine import choose_device, choose_precision, hardware_name
+from fast3r.scene.priors.applying import with_priors
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.scene.report import RunReport, remove_results, write_report
+from fast3r.scene.refinement.features import FEATURE_SIDE_PX, import_pycolmap
+from fast3r.scene.refinement.photos import is_video_frame
+from fast3r.scene.refinement.refine import refine
+from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.load import load_views
 from fast3r.views.sources import find_sources
 from fast3r.views.views import Views
+from fast3r.viz.results import write_results
 
 _SHOWN = 5
 """Photos left out that are named on the screen; the report names all."""
@@ -40,6 +46,7 @@ def run(options: Reconstruct) -> int:
     """
     formats = requested_formats(("cameras", "ply", *options.format))
     _check(options, formats)
+    priors = requested_priors(options)
     device = choose_device(options.device)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(device, watcher=screen)
@@ -53,19 +60,27 @@ def run(options: Reconstruct) -> int:
             size=options.size,
             precision=options.precision,
             share_focal=options.share_focal,
+            priors=priors,
             recorder=recorder,
         )
-        _tell_left_out(scene, screen)
-        percentile = options.min_conf_percentile
-        # Without any camera there are no points, and cameras.json is all that can be written.
-        formats = formats if scene.registered else ["cameras"]
-        with explained(options.output):
-            # A run that is cut short from here on leaves no report, and nothing of an earlier one.
-            remove_results(options.output)
-            files, problems = write_each(
-                scene, options.output, formats, recorder, min_conf_percentile=percentile
+        if options.refine:
+            scene = refine(
+                scene, photos=_larger_frames(options, views), seed=options.seed, recorder=recorder
             )
-            write_report(report, scene, options.output / "report.json", files=files)
+            tell_refinement(scene, screen)
+        if priors is not None:
+            scene = with_priors(scene, priors, seed=options.seed) if options.refine else scene
+            tell_priors(scene, screen)
+        _tell_left_out(scene, screen)
+        with explained(options.output):
+            problems = write_results(
+                scene,
+                report,
+                options.output,
+                formats,
+                recorder,
+                min_conf_percentile=options.min_conf_percentile,
+            )
     scene.posed_views()
     refuse_problems(problems)
     print(options.output)
@@ -82,6 +97,8 @@ def _check(options: Reconstruct, formats: list[str]) -> None:
         raise ValueError(
             f"--min-conf-percentile must lie in [0, 100], got {options.min_conf_percentile}"
         )
+    if options.refine:
+        import_pycolmap()
     sources = find_sources(options.photos)
     photos = [photo.path for photo in sources.photos]
     refuse_pictures_among_photos(formats, options.output, photos)
@@ -104,6 +121,20 @@ def _load(
             progress=tell,
         )
     return model, views
+
+
+def _larger_frames(options: Reconstruct, views: Views) -> Views | None:
+    """Return the frames of videos at the size for features; photos are read again by themselves."""
+    if not any(is_video_frame(view) for view in views):
+        return None
+    larger = load_views(
+        options.photos,
+        size=FEATURE_SIDE_PX,
+        patch=1,
+        fps=options.fps,
+        num_frames=options.num_frames,
+    )
+    return Views(view for view in larger if is_video_frame(view))
 
 
 def _report(options: Reconstruct, model: Fast3R, recorder: StageRecorder) -> RunReport:

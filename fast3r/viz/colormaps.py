@@ -1,4 +1,4 @@
-"""Colours for numbers: a scale of even steps for the eye, from dark to bright."""
+"""Colours for numbers, and for things in a row."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -27,3 +27,11 @@ def magma(level: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape 3"]:
     share = (place - below)[..., None]
     below = below.long()
     return ((1 - share) * table[below] + share * table[below + 1]).round().to(torch.uint8)
+
+
+def spectrum(place: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape 3"]:
+    """Return colours that stand out on white: red at 0, over green to violet close to 1."""
+    offsets = torch.tensor([0.0, 2 / 3, 1 / 3])
+    hue = 5 / 6 * place[..., None]
+    ramp = ((((hue + offsets) % 1) * 6 - 3).abs() - 1).clamp(0, 1)
+    return (25 + 205 * ramp).round().to(torch.uint8)

@@ -2,7 +2,7 @@
 
 import torch
 
-from fast3r.viz.colormaps import magma
+from fast3r.viz.colormaps import magma, spectrum
 
 
 def test_brighter_means_more() -> None:
@@ -17,3 +17,15 @@ def test_levels_beyond_the_ends_hold() -> None:
 
 def test_the_given_colours_are_met_exactly() -> None:
     assert magma(torch.tensor(0.5)).tolist() == [183, 55, 121]
+
+
+def test_the_spectrum_runs_from_red_over_green_to_violet() -> None:
+    red, green, violet = spectrum(torch.tensor([0.0, 0.4, 0.9])).long()
+    assert red.tolist() == [230, 25, 25]
+    assert green.argmax() == 1
+    assert violet[2] > violet[0] > violet[1]
+
+
+def test_neighbours_in_the_spectrum_differ() -> None:
+    colors = spectrum(torch.arange(20) / 20).float()
+    assert torch.cdist(colors, colors).fill_diagonal_(torch.inf).min() > 30

@@ -1,5 +1,6 @@
 """Still pictures."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import torch
 from PIL import Image
 
 from fast3r.export.framing import look_at
+from fast3r.geometry.cameras import invert_rigid, pinhole, project
+from fast3r.scene.point_cloud import PointCloud, concatenate
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.viz.lettering import TEXT_COLOR
 from fast3r.viz.stills import depth_strip, render_still, write_still
 from tests.scenes import make_scene, without_cameras
 
@@ -75,7 +79,7 @@ def test_outlines_are_darker_than_flat_surfaces() -> None:
         render_still(scene, width=240, height=160, world_from_camera=pose, cloud=cloud)
     )
     assert (image.max(axis=-1) < 180).mean() > 0.005
-    assert np.median(image) == 200
+    assert np.median(image) > 195
 
 
 def test_the_strip_has_a_row_of_three_pictures_for_each_view() -> None:
@@ -106,6 +110,134 @@ def test_near_is_bright_and_no_depth_is_grey_in_the_strip() -> None:
 def test_views_of_different_shapes_share_a_strip() -> None:
     strip = depth_strip(make_scene(), height=48)
     assert strip.size == (3 * 64, 4 * 48)
+
+
+def test_rows_of_the_strip_can_be_named() -> None:
+    scene = painted(("landscape",) * 2, (0, 0, 0))
+    plain, named = (np.array(depth_strip(scene, show_names=shown)) for shown in (False, True))
+    changed = (plain != named).any(axis=-1)
+    assert changed[:20].any()
+    assert changed[160:180].any()
+    assert not changed[40:160].any()
+
+
+def ball(place: list[float], color: tuple[int, int, int]) -> PointCloud:
+    """Return the points of a ball of radius 0.2, seen by the first camera."""
+    generator = torch.Generator().manual_seed(0)
+    offsets = torch.nn.functional.normalize(torch.randn(3000, 3, generator=generator), dim=1)
+    return PointCloud(
+        points=torch.tensor(place) + 0.2 * offsets,
+        colors=torch.tensor(color, dtype=torch.uint8).expand(3000, 3),
+        confidence=torch.full((3000,), 2.0),
+        view_index=torch.zeros(3000, dtype=torch.long),
+        pixel=torch.full((3000, 2), 2000.0),
+    )
+
+
+def pixel_of(place: list[float], pose: torch.Tensor, width: int, height: int) -> tuple[int, int]:
+    """Return row and column of a place in a still of that size."""
+    focal_px = height / 2 / math.tan(math.radians(45) / 2)
+    intrinsics = pinhole(torch.tensor(focal_px), height, width)
+    pixel, _ = project(torch.tensor([place]), intrinsics, invert_rigid(pose))
+    column, row = pixel[0].floor().int().tolist()
+    return row, column
+
+
+@pytest.mark.parametrize("place", [[0.3, -0.2, 4.0], [-0.8, 0.5, 3.0]])
+def test_a_ball_appears_where_the_camera_has_it_and_nowhere_else(place: list[float]) -> None:
+    scene = make_scene(("landscape",))
+    pose = torch.eye(4)
+    still = render_still(
+        scene,
+        width=300,
+        height=200,
+        world_from_camera=pose,
+        cloud=ball(place, (0, 0, 255)),
+        show_cameras=False,
+    )
+    picture = np.array(still).astype(int)
+    blue = picture[..., 2] > picture[..., 0] + 100
+    rows, columns = blue.nonzero()
+    row, column = pixel_of(place, pose, 300, 200)
+    assert (rows.mean(), columns.mean()) == pytest.approx((row, column), abs=1.5)
+    radius_px = 0.2 / place[2] * 100 / math.tan(math.radians(45) / 2)
+    # The discs of the outline reach a little further than their points.
+    assert radius_px - 1 < np.sqrt(blue.sum() / math.pi) < radius_px + 12
+    assert picture[row, column].argmax() == 2
+
+
+def test_the_nearer_ball_hides_the_farther() -> None:
+    scene = make_scene(("landscape",))
+    for near, far in (((255, 0, 0), (0, 0, 255)), ((0, 0, 255), (255, 0, 0))):
+        cloud = concatenate([ball([0.0, 0, 4.5], far), ball([0.0, 0, 3], near)])
+        still = render_still(
+            scene, width=150, height=100, world_from_camera=torch.eye(4), cloud=cloud
+        )
+        assert still.getpixel((75, 50)) == near
+
+
+def test_larger_points_cover_more() -> None:
+    cloud = ball([0.0, 0, 4], (0, 0, 255)).take(torch.arange(0, 3000, 60))
+    covered = [
+        shares(
+            np.array(
+                render_still(
+                    make_scene(("landscape",)),
+                    width=300,
+                    height=200,
+                    world_from_camera=torch.eye(4),
+                    cloud=cloud,
+                    point_size=size,
+                    show_cameras=False,
+                )
+            )
+        )["background"]
+        for size in (0.02, 0.1)
+    ]
+    assert covered[0] > covered[1] + 0.002
+
+
+def test_cameras_can_be_left_out() -> None:
+    scene = painted(("landscape",) * 3, (0, 200, 0))
+    image = render_still(scene, width=240, height=160, show_cameras=False)
+    assert shares(np.array(image))["orange"] == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 200), (200, 400)])
+def test_the_points_fill_the_picture_without_being_cut(width: int, height: int) -> None:
+    scene = painted(("landscape",) * 3, (0, 200, 0))
+    picture = np.array(render_still(scene, width=width, height=height))
+    used = (picture != BACKGROUND).any(axis=-1)
+    rows, columns = used.any(axis=1).nonzero()[0], used.any(axis=0).nonzero()[0]
+    filled = max(np.ptp(rows) / height, np.ptp(columns) / width)
+    assert 0.85 < filled < 1
+
+
+def test_colours_that_need_words_get_them() -> None:
+    scene = painted(("landscape",) * 3, (0, 200, 0))
+    plain = np.array(render_still(scene, width=240, height=160))
+    legend = np.array(render_still(scene, width=240, height=160, color_by="view"))
+    is_text = [(image[130:, :120] == TEXT_COLOR).all(axis=-1).sum() for image in (plain, legend)]
+    assert is_text[0] == 0
+    assert is_text[1] > 20
+
+
+@pytest.mark.parametrize(("width", "height"), [(8, 100), (100, 9000)])
+def test_pictures_of_impossible_size_are_refused(width: int, height: int) -> None:
+    with pytest.raises(ValueError, match=rf"must lie in \[16, 8192\] px, got {width}x{height}"):
+        render_still(make_scene(), width=width, height=height)
+
+
+def test_points_without_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="point_size must be positive, got 0"):
+        render_still(make_scene(), point_size=0.0)
+
+
+def test_a_scene_without_points_says_so() -> None:
+    scene = make_scene(("landscape",))
+    scene.depth[0][:] = 0
+    with pytest.raises(ValueError, match="no point is left to draw"):
+        render_still(scene)
 
 
 def test_a_scene_without_cameras_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""The demo's rooms: `page` shows, `visits` remembers, `line` queues, `work` computes."""

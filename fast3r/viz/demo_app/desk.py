@@ -1,0 +1,211 @@
+"""What happens when a visitor does something: files are added, jobs run, results are handed out."""
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.stages import StageRecorder
+from fast3r.views.view import SkippedPhoto
+from fast3r.viz.demo_app import fragments
+from fast3r.viz.demo_app.drawing import Drawing, draw, write_download
+from fast3r.viz.demo_app.examples import find_examples
+from fast3r.viz.demo_app.line import Job, Line
+from fast3r.viz.demo_app.settings import Settings
+from fast3r.viz.demo_app.storage import Storage, touch
+from fast3r.viz.demo_app.visits import Progress, Result, Visit, Visits
+from fast3r.viz.demo_app.work import Outcome, Studio, Wish
+
+_LOOK_S = 0.25
+"""How often a visitor is told how far the job is."""
+
+_SWEEP_S = 20.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a visitor sees of a result."""
+
+    summary: str
+    """What came out, in a line."""
+
+    view: str
+    """The scene in 3D."""
+
+    cameras: str
+    """A table."""
+
+    depth: str
+    """Photos, depth and confidence."""
+
+    still: str
+    """A picture of the scene."""
+
+    has_scene: bool = True
+    """Whether there is a scene to take home."""
+
+
+class Desk:
+    """Serves all visitors of a demo."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the desk.
+
+        Raises:
+            ValueError: There is no such device.
+        """
+        self.settings = settings
+        self.studio = Studio(settings)
+        self.storage = Storage(keep_s=60 * settings.keep_minutes)
+        self.visits = Visits(keep_s=60 * settings.keep_minutes)
+        self.line = Line(max_waiting=settings.max_queue)
+        self._closed = threading.Event()
+        threading.Thread(target=self._sweep_often, name="demo-sweep", daemon=True).start()
+
+    def add(self, session: str | None, files: Sequence[str], progress: Progress) -> Visit:
+        """Read what a visitor uploaded, and delete it.
+
+        Raises:
+            ValueError: The files are not here, or too many.
+        """
+        visit = self.visits.of(session)
+        folder = self.storage.new_folder(for_results=False)
+        try:
+            paths = self.storage.uploads.take(files, folder)
+            visit.add(paths, max_views=self.settings.max_views, progress=progress)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return visit
+
+    def take_example(self, session: str | None, name: str) -> Visit:
+        """Put an example in the place of a visitor's photos."""
+        visit = self.visits.of(session)
+        visit.clear()
+        visit.add(find_examples()[name], max_views=self.settings.max_views)
+        return visit
+
+    def submit(self, visit: Visit, wish: Wish, *, num_frames: int, percentile: float) -> Job:
+        """Return a visitor's new job.
+
+        Raises:
+            ValueError: There is nothing to do, the last job is not over, or the line is too long.
+        """
+        if visit.is_busy:
+            raise ValueError("your last reconstruction is still at work; stop it first")
+        views = visit.views(num_frames=num_frames)
+        if not views:
+            raise ValueError("add some photos or a video first, or take an example")
+
+        def work(job: Job) -> tuple[Result, Shown]:
+            start = time.perf_counter()
+            outcome = self.studio.reconstruct(views, wish, job)
+            with StageRecorder(watcher=job).stage("draw"):
+                lost = [photo for photo in outcome.scene.skipped if photo not in views.skipped]
+                return self._finished(outcome, lost, percentile, start)
+
+        visit.job = self.line.join(work)
+        return visit.job
+
+    async def follow(self, job: Job) -> AsyncIterator[str]:
+        """Yield how far a job is whenever that has changed, until it is over."""
+        told = ""
+        while not job.future.done() and not job.is_stopped:
+            before = self.line.num_before(job)
+            news = fragments.waiting(before) if before else fragments.progress(job)
+            if news != told:
+                yield news
+            told = news
+            await asyncio.sleep(_LOOK_S)
+
+    def collect(self, visit: Visit, job: Job) -> Shown:
+        """Return the result of a job that is over.
+
+        Raises:
+            ValueError: There is none; the message says why.
+        """
+        if job.is_stopped:
+            raise ValueError("Stopped.")
+        try:
+            result, shown = job.future.result()
+        except (ValueError, MemoryError, OSError, ImportError) as error:
+            raise ValueError(str(error) or "not enough memory for so many photos") from error
+        if visit.result is not None:
+            shutil.rmtree(visit.result.folder, ignore_errors=True)
+        visit.result = result if shown.has_scene else None
+        return shown
+
+    def redraw(self, visit: Visit, percentile: float) -> tuple[str, str]:
+        """Return the view and the picture of a visitor's scene with another share of its points.
+
+        Raises:
+            ValueError: There is no scene, or no longer.
+        """
+        result = _result(visit)
+        drawing = draw(_scene(result), result.folder, min_conf_percentile=percentile)
+        return fragments.stage_view(drawing), _still(drawing)
+
+    def download(self, visit: Visit, name: str, percentile: float) -> Path:
+        """Return a file with a visitor's scene.
+
+        Raises:
+            ValueError: There is no scene, or no longer, or the format cannot hold it.
+        """
+        result = _result(visit)
+        return write_download(_scene(result), result, name, min_conf_percentile=percentile)
+
+    def close(self) -> None:
+        """Stop everything and delete all files."""
+        self._closed.set()
+        self.line.close()
+        self.storage.close()
+
+    def _finished(
+        self, outcome: Outcome, lost: list[SkippedPhoto], percentile: float, start: float
+    ) -> tuple[Result, Shown]:
+        """Return what a visitor gets, given the photos that did not suit the model."""
+        scene, folder = outcome.scene, self.storage.new_folder(for_results=True)
+        table, lost_html = fragments.camera_table(scene), fragments.left_out(lost)
+        result = Result(folder, outcome.report)
+        if not scene.registered:
+            why = fragments.notice("No photo found its place; the table says why.") + lost_html
+            return result, Shown(why, fragments.EMPTY_VIEW, table, "", "", has_scene=False)
+        scene.save(folder / "scene.npz")
+        drawing = draw(scene, folder, min_conf_percentile=percentile)
+        seconds = time.perf_counter() - start
+        return result, Shown(
+            summary=fragments.summary(scene, drawing.num_points, seconds) + lost_html,
+            view=fragments.stage_view(drawing),
+            cameras=table,
+            depth=fragments.picture(
+                drawing.strip, "Photo, depth (bright is near), confidence (bright is sure)"
+            ),
+            still=_still(drawing),
+        )
+
+    def _sweep_often(self) -> None:
+        while not self._closed.wait(_SWEEP_S):
+            self.storage.sweep()
+            self.visits.forget()
+
+
+def _still(drawing: Drawing) -> str:
+    return fragments.picture(drawing.still, "The scene from behind its cameras")
+
+
+def _result(visit: Visit) -> Result:
+    if visit.result is None:
+        raise ValueError("there is no scene yet; press Reconstruct")
+    return visit.result
+
+
+def _scene(result: Result) -> Reconstruction:
+    """Return the scene of a result, which is kept for longer now."""
+    try:
+        touch(result.folder)
+        return Reconstruction.load(result.folder / "scene.npz")
+    except FileNotFoundError:
+        raise ValueError("this scene has been deleted by now; press Reconstruct again") from None

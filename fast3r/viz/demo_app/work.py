@@ -1,0 +1,191 @@
+"""What the device does for a visitor: views in, a scene out, stoppable at any time."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fast3r.models.checkpoints import load_model, model_hash
+from fast3r.models.fast3r import Fast3R
+from fast3r.scene.machine import (
+    Precision,
+    choose_device,
+    choose_precision,
+    estimate_memory,
+    hardware_name,
+    survey,
+)
+from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.report import RunReport
+from fast3r.scene.run import reconstruct
+from fast3r.scene.stages import StageRecorder
+from fast3r.views.fitting import fit_view
+from fast3r.views.view import SkippedPhoto, View
+from fast3r.views.views import Views
+from fast3r.viz.demo_app.line import Job
+from fast3r.viz.demo_app.settings import Settings
+
+RUNNING = "encoder and fusion"
+"""The stage that takes longest."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor wants."""
+
+    model: str
+    """As `load_model` takes it."""
+
+    size: int | None
+    """Long side at which the network sees the views; None is what it was trained for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a visitor gets."""
+
+    scene: Reconstruction
+    """The scene."""
+
+    report: RunReport
+    """How it was made."""
+
+
+class Studio:
+    """The device, and the model that is loaded there."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load nothing yet.
+
+        Raises:
+            ValueError: There is no such device.
+        """
+        self._settings = settings
+        self._device = choose_device(settings.device)
+        self._name = ""
+        self._model: Fast3R | None = None
+        self._hash = ""
+
+    def reconstruct(self, views: Views, wish: Wish, job: Job) -> Outcome:
+        """Return the scene of some views.
+
+        Raises:
+            StoppedError: The job was told to stop.
+            ValueError: The model cannot be loaded, or no view suits it.
+            MemoryError: There are more views than the device has room for.
+        """
+        recorder = StageRecorder(self._device, watcher=job)
+        with recorder.stage("load model"):
+            model = self._load(wish.model)
+        precision = choose_precision(self._settings.precision, model.device)
+        size = wish.size or model.config.image_size
+        fitted = _fitted(views, size=size, patch=model.patch)
+        refuse_too_many(fitted, model, precision, room_gib=_room_gib(model))
+        with interruptible(model, job, len(fitted)):
+            scene = reconstruct(fitted, model, size=size, precision=precision, recorder=recorder)
+        report = RunReport(
+            model=wish.model,
+            model_hash=self._hash,
+            device=f"{model.device} ({hardware_name(model.device)})",
+            precision=precision,
+            seed=0,
+            options={"size": size},
+            stages=recorder.costs,
+        )
+        return Outcome(scene, report)
+
+    def _load(self, name: str) -> Fast3R:
+        """Return a model, which takes the place of the one that was used before."""
+        if self._model is None or self._name != name:
+            self._model = None
+            model = load_model(name, device=self._device)
+            self._name, self._model, self._hash = name, model, model_hash(model)
+        return self._model
+
+
+@contextmanager
+def interruptible(model: Fast3R, job: Job, num_views: int) -> Iterator[None]:
+    """Let a job end before any layer of the model, and learn how far encoder and fusion are.
+
+    Both count alike in the progress, though the fusion takes longer the more views there are.
+    """
+    layers, encoded = len(model.fusion.blocks), 0
+    steps = 2 * num_views * layers
+
+    def check(*_: Any) -> None:
+        job.check()
+
+    def count(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+        nonlocal encoded
+        job.advanced(RUNNING, encoded * layers, steps)
+        encoded += arguments[0].shape[0]
+
+    def tell(depth: int) -> None:
+        job.advanced(RUNNING, num_views * (layers + depth), steps)
+
+    handles = [layer.register_forward_pre_hook(check) for layer in model.modules()]
+    handles.append(model.encoder.register_forward_pre_hook(count))
+    handles += [
+        block.register_forward_pre_hook(lambda *_, depth=depth: tell(depth))
+        for depth, block in enumerate(model.fusion.blocks)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def refuse_too_many(
+    views: Sequence[View], model: Fast3R, precision: Precision, *, room_gib: float | None
+) -> None:
+    """Accept views that the device has room for, by estimate.
+
+    Raises:
+        MemoryError: There are too many; the message says how many fit.
+    """
+    if room_gib is None:
+        return
+    side = math.sqrt(sum(view.height * view.width for view in views) / len(views))
+    need = estimate_memory(model.config, size=round(side), precision=precision)
+    num_fitting = need.views_within(0.9 * room_gib)
+    if len(views) <= num_fitting:
+        return
+    wanted = need.fixed_gib + len(views) * need.per_view_gib
+    size = max(max(view.height, view.width) for view in views)
+    advice = "a smaller resolution" if num_fitting < 2 else f"at most {num_fitting} or fewer pixels"
+    raise MemoryError(
+        f"{len(views)} photos at {size} px need about {wanted:.1f} GiB, and {model.device} has "
+        f"{room_gib:.1f} GiB free; use {advice}"
+    )
+
+
+def _room_gib(model: Fast3R) -> float | None:
+    """Return the memory of a model's device for it and its work; None where it is not told."""
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    names = {str(model.device), model.device.type}
+    free = next((d.free_gib for d in survey().devices if d.name in names), None)
+    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    return None if free is None else free + weights / 2**30
+
+
+def _fitted(views: Views, *, size: int, patch: int) -> Views:
+    """Return the views as the model takes them, those left out that are too narrow for it.
+
+    Raises:
+        ValueError: None is left.
+    """
+    kept, skipped = [], list(views.skipped)
+    for view in views:
+        try:
+            kept.append(fit_view(view, size=size, patch=patch))
+        except ValueError as error:
+            skipped.append(SkippedPhoto(view.name, str(error)))
+    if not kept:
+        raise ValueError(f"{skipped[-1].name} cannot be used: {skipped[-1].reason}")
+    return Views(kept, skipped)

@@ -1,0 +1,1 @@
+"""The live viewer: a scene in a browser, with everything that helps to judge it."""

@@ -1,0 +1,65 @@
+"""How many points a browser draws fluently: few at first, more once it has shown that it can."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fast3r.viz.viewer.messages import Messages
+
+if TYPE_CHECKING:
+    from viser import ClientHandle, GuiSliderHandle, ViserServer
+
+FIRST_MILLIONS = 0.3
+USUAL_MILLIONS = 1.5
+_FLUENT_S = 0.3
+"""A browser that needs longer for a small picture of the first points has no graphics card, or is
+far away."""
+_TIMEOUT_S = 30.0
+
+
+class Pace:
+    """Raises the number of points when the first browser proves fast enough."""
+
+    def __init__(
+        self,
+        server: "ViserServer",
+        millions: "GuiSliderHandle[float]",
+        messages: Messages,
+        drawn: Callable[[], None],
+    ) -> None:
+        self._millions, self._messages, self._drawn = millions, messages, drawn
+        self._first = threading.Lock()
+        server.on_client_connect(self._greet)
+
+    def _greet(self, client: "ClientHandle") -> None:
+        """Time the first browser; what a person has set meanwhile stays."""
+        if not self._first.acquire(blocking=False):
+            return
+        with self._messages.explained("Timing the browser"):
+            self._drawn()
+            seconds = seconds_per_picture(client)
+            if self._millions.value != FIRST_MILLIONS:
+                return
+            if seconds < _FLUENT_S:
+                self._millions.value = USUAL_MILLIONS
+            else:
+                self._messages.say(
+                    "Fewer points are drawn",
+                    f"A picture takes this browser {seconds:.1f} s, as without a graphics card. "
+                    "'Millions drawn' shows more.",
+                )
+
+
+def seconds_per_picture(client: "ClientHandle") -> float:
+    """Return how long a browser takes for a small picture of the scene."""
+    seconds = 0.0
+    for _ in range(2):  # The first one still waits for points that are on their way.
+        start = time.monotonic()
+        try:
+            client.get_render(90, 160, timeout=_TIMEOUT_S)
+        except (TimeoutError, RuntimeError):
+            # A tab in the background draws nothing, one that was closed neither.
+            return _TIMEOUT_S
+        seconds = time.monotonic() - start
+    return seconds
