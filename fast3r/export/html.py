@@ -163,7 +163,7 @@ def add_camera(
     scene_api: "SceneApi",
     scene: Reconstruction,
     index: int,
-    photo: UInt8[Tensor, "height width 3"],
+    photo: UInt8[Tensor, "height width 3"] | None,
     *,
     depth: float,
 ) -> "CameraFrustumHandle":
@@ -173,13 +173,13 @@ def add_camera(
         scene_api: Of a server, or of one browser.
         scene: Holds the camera.
         index: Of the view; the node is `/cameras/index`.
-        photo: Its pixels; a thumbnail is made of them.
+        photo: Its pixels, of which a thumbnail is made; None leaves the frustum empty.
         depth: From the tip of the frustum to the photo, in world units.
     """
     camera = scene.cameras[index]
     assert camera is not None
     pose = camera.world_from_camera.double()
-    height, width = photo.shape[:2]
+    height, width = scene.depth[index].shape
     tangent, aspect = height / 2 / scene.network_focal_px(index), width / height
     step = max(height, width) // _THUMBNAIL_PX + 1
     return scene_api.add_camera_frustum(
@@ -191,7 +191,7 @@ def add_camera(
         thickness=1.5,
         thickness_units="screen",
         color=_CAMERA_COLOR,
-        image=photo[::step, ::step].numpy(),
+        image=None if photo is None else photo[::step, ::step].numpy(),
         format="jpeg",
         jpeg_quality=80,
         wxyz=quaternion_from_matrix(pose[:3, :3]).numpy(),

@@ -9,7 +9,9 @@ unless it is asked for.
 
 import os
 import socket
+import sys
 import time
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -90,22 +92,26 @@ def _launch(desk: "Desk", port: int) -> "gradio.Blocks":
     max_bytes = round(settings.max_upload_mib * 2**20)
     reception = Middleware(Reception, uploads=desk.storage.uploads, max_bytes=max_bytes)
     gradio.set_static_paths([desk.storage.results])
-    blocks = Page(desk).blocks.queue()
-    blocks.launch(
-        server_name=settings.host,
-        server_port=port,
-        share=settings.share,
-        quiet=True,
-        prevent_thread_lock=True,
-        ssr_mode=False,
-        max_file_size=max_bytes,
-        app_kwargs={"middleware": [reception]},
-        theme=gradio.themes.Default(
-            primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["monospace"]
-        ),
-        css_paths=STYLE,
-        footer_links=["api"],
+    theme = gradio.themes.Default(
+        primary_hue="orange", font=["system-ui", "sans-serif"], font_mono=["monospace"]
     )
+    blocks = Page(desk).blocks.queue()
+    # What Gradio says of public links is for people, stdout is for addresses.
+    with redirect_stdout(sys.stderr):
+        blocks.launch(
+            server_name=settings.host,
+            server_port=port,
+            share=settings.share,
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            enable_monitoring=False,
+            max_file_size=max_bytes,
+            app_kwargs={"middleware": [reception]},
+            theme=theme,
+            css_paths=STYLE,
+            footer_links=["api"],
+        )
     return blocks
 
 
@@ -117,7 +123,6 @@ def _address(host: str, port: int) -> str:
 
 if __name__ == "__main__":
     import runpy
-    import sys
     from pathlib import Path
 
     # This file's own folder must not be searched: its modules would hide others.

@@ -15,8 +15,9 @@ from PIL import Image
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.viz.notebook import scene_html
 from tests.scenes import make_scene, without_cameras
-from tests.viz.browser import chromium, pixels_of
+from tests.viz.pages import browser_page, painted, wait_for_color
 
+GREEN = (0, 200, 0)
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -85,22 +86,13 @@ def test_making_the_page_says_nothing(capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_page_in_the_notebook_draws_points(tmp_path: Path) -> None:
-    from tests.viz.pages import painted
-
-    (tmp_path / "cell.html").write_text(scene_html(painted((0, 200, 0))), encoding="utf-8")
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto((tmp_path / "cell.html").as_uri())
+    cell = tmp_path / "cell.html"
+    cell.write_text(scene_html(painted(GREEN)), encoding="utf-8")
+    with browser_page() as page:
+        page.goto(cell.as_uri())
+        page.evaluate("document.querySelector('img').remove()")
         page.click("summary")
-        frame = page.wait_for_selector("iframe")
-        assert frame is not None
-        for _ in range(60):
-            page.wait_for_timeout(500)
-            red, green, _ = np.moveaxis(pixels_of(frame).astype(int), -1, 0)
-            share = (green > red + 80).mean()
-            if share > 0.02:
-                break
-        assert share > 0.02
+        assert wait_for_color(page, GREEN, share=0.02) >= 0.02
 
 
 def shown_by_ipython(scene: Reconstruction, folder: Path, imports: str) -> str:

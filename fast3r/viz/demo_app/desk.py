@@ -82,10 +82,10 @@ class Desk:
         return visit
 
     def take_example(self, session: str | None, name: str) -> Visit:
-        """Put an example in the place of a visitor's photos."""
-        visit = self.visits.of(session)
+        """Put an example, as much of it as is allowed, in the place of a visitor's photos."""
+        visit, max_views = self.visits.of(session), self.settings.max_views
         visit.clear()
-        visit.add(find_examples()[name], max_views=self.settings.max_views)
+        visit.add(find_examples()[name][:max_views], max_views=max_views)
         return visit
 
     def submit(self, visit: Visit, wish: Wish, *, num_frames: int, percentile: float) -> Job:

@@ -4,6 +4,7 @@ import base64
 import time
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import quote
 
 import torch
 from PIL import Image
@@ -100,7 +101,7 @@ def summary(scene: Reconstruction, num_points: int, seconds: float) -> str:
 def stage_view(drawing: Drawing) -> str:
     """Return the frame that shows the scene in 3D."""
     # Relative to the page, so that it is found behind proxies that put the demo into a folder.
-    address = escape(f"gradio_api/file={drawing.page.as_posix()}", quote=True)
+    address = escape(f"gradio_api/file={quote(drawing.page.as_posix())}", quote=True)
     return (
         f'<iframe class="stage" title="The scene in 3D" src="{address}" allowfullscreen></iframe>'
     )

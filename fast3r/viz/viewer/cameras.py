@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from viser import CameraFrustumHandle, ClientHandle, ViserServer
 
 _OVERLAY = "/photo"
+_MOST_PHOTOS = 75
+"""Of more cameras only every second, third, ... shows its photo: each slows the browser down."""
 # Before all points, yet behind what browsers cut off as too near.
 _OVERLAY_DEPTH = 0.003
 
@@ -32,6 +34,7 @@ class Cameras:
         self._frusta: dict[int, CameraFrustumHandle] = {}
         self._unit_scales: dict[int, float] = {}
         self._overlaid: tuple[int, float] | None = None
+        self._photo_every = -(-len(survey.sureness) // _MOST_PHOTOS)
 
     def draw(self, settings: Settings, *, looking: bool) -> None:
         """Show or hide the frusta that are there, in the size that is wanted.
@@ -48,7 +51,7 @@ class Cameras:
         depth, new = self._survey.frame.frustum_depth, {}
         for place in set(places) - self._frusta.keys():
             index = self._scene.registered[place]
-            photo = self._scene.colors(index)
+            photo = self._scene.colors(index) if place % self._photo_every == 0 else None
             new[place] = add_camera(self._server.scene, self._scene, index, photo, depth=depth)
             scale = new[place].scale
             assert isinstance(scale, float)

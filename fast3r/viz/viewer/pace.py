@@ -10,11 +10,12 @@ from fast3r.viz.viewer.messages import Messages
 if TYPE_CHECKING:
     from viser import ClientHandle, GuiSliderHandle, ViserServer
 
-FIRST_MILLIONS = 0.3
-USUAL_MILLIONS = 1.5
-_FLUENT_S = 0.3
-"""A browser that needs longer for a small picture of the first points has no graphics card, or is
-far away."""
+FIRST_MILLIONS = 0.1
+_MILLIONS_WITHIN_S = ((0.2, 1.5), (0.6, 0.3))
+"""How many points a browser gets that needs no longer for a small picture of the first ones.
+
+One that needs longer has no graphics card, or is far away.
+"""
 _TIMEOUT_S = 30.0
 
 
@@ -41,11 +42,11 @@ class Pace:
             seconds = seconds_per_picture(client)
             if self._millions.value != FIRST_MILLIONS:
                 return
-            if seconds < _FLUENT_S:
-                self._millions.value = USUAL_MILLIONS
-            else:
+            fitting = [millions for limit, millions in _MILLIONS_WITHIN_S if seconds <= limit]
+            self._millions.value = max(fitting, default=FIRST_MILLIONS)
+            if not fitting:
                 self._messages.say(
-                    "Fewer points are drawn",
+                    "Few points are drawn",
                     f"A picture takes this browser {seconds:.1f} s, as without a graphics card. "
                     "'Millions drawn' shows more.",
                 )

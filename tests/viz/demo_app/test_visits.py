@@ -48,6 +48,29 @@ def test_photos_are_added_to_those_before_under_names_of_their_own(tmp_path: Pat
     assert names(visit) == ["a.png", "a-2.png", "a-3.png"]
 
 
+def write_video(path: Path, *, frames: int) -> Path:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = 64, 48
+        for _ in range(frames):
+            picture = Image.effect_noise((64, 48), 80).convert("RGB")
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+    return path
+
+
+def test_videos_come_after_photos_and_only_their_frames_are_thinned(tmp_path: Path) -> None:
+    visit = Visit()
+    files = [write_video(tmp_path / "a.mp4", frames=10), write_photo(tmp_path / "b.png")]
+    visit.add(files, max_views=9)
+    photo, *frames = names(visit)
+    assert photo == "b.png"
+    assert len(frames) == 8
+    assert names(visit, num_frames=2) == [photo, frames[0], frames[-1]]
+
+
 def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a photo")
     (tmp_path / "clip.mp4").write_text("not a video")
