@@ -144,7 +144,7 @@ def test_progress_is_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     [
         (("--size", 0, 10), "sides of a picture must lie in [16, 8192] px, got 0x10"),
         (("--film-size", 64, 9999), "got 64x9999"),
-        (("--frames", 1), "a film needs at least 2 frames, got 1"),
+        (("--frames", 1), "a film has from 2 to 3000 frames, got 1"),
         (("--seconds", 0), "3 frames must last from 0.06 to 30 seconds, got 0"),
         (("--point-size", -1), "--point-size must be positive, got -1"),
         (("--point-size", "nan"), "--point-size must be positive, got nan"),

@@ -10,6 +10,7 @@ from PIL import Image
 SUFFIXES = (".gif", ".webp", ".mp4")
 """The formats of `write_movie`."""
 
+_MOST_FRAMES = 3000
 _PALETTE_FRAMES = 8
 _PALETTE_WIDTH_PX = 320
 
@@ -18,14 +19,14 @@ def check_movie(path: Path, *, seconds: float, count: int) -> None:
     """Make sure that such a film can be written.
 
     Raises:
-        ValueError: The suffix is unknown, or there are too few or too many frames a second.
+        ValueError: The suffix is unknown, or there are too few or too many frames, at all or a second.
         ImportError: The format needs an extra that is not installed.
     """
     if path.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ValueError(f"do not know how to write a film as {path.name}; known are {known}")
-    if count < 2:
-        raise ValueError(f"a film needs at least 2 frames, got {count}")
+    if not 2 <= count <= _MOST_FRAMES:
+        raise ValueError(f"a film has from 2 to {_MOST_FRAMES} frames, got {count}")
     if not count / 50 <= seconds <= 10 * count:
         raise ValueError(
             f"{count} frames must last from {count / 50:g} to {10 * count} seconds, got {seconds:g}"
@@ -47,7 +48,7 @@ def write_movie(frames: Iterable[Image.Image], path: Path, *, seconds: float, co
         count: How many frames there are.
 
     Raises:
-        ValueError: The suffix is unknown, or there are too few or too many frames a second.
+        ValueError: The suffix is unknown, or there are too few or too many frames, at all or a second.
         ImportError: MP4 needs PyAV, which is not installed.
     """
     check_movie(path, seconds=seconds, count=count)

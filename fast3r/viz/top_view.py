@@ -56,7 +56,7 @@ def render_top_view(
     Upwards on the map is where most cameras look. Cameras are numbered as the views of the scene
     are, from 1; their names stand beside the map where there is room for all. Points are the more
     opaque the more lie on top of each other. A line joins the cameras in their order if that is a
-    walk from next to next.
+    walk from next to next. Where views have no camera the map says how many have one.
 
     Args:
         scene: What to draw.
@@ -82,6 +82,9 @@ def render_top_view(
     for row, name in enumerate(names):
         at = (map_width + 8, _MARGIN_PX + row * _LINE_PX)
         pen.text(at, name, fill=TEXT_COLOR, font=font(_FONT_PX), anchor="lm")
+    if len(scene.registered) < len(scene.views):
+        shown = f"{len(scene.registered)} of {len(scene.views)} photos"
+        pen.text((16, 16), shown, fill=TEXT_COLOR, font=font(_FONT_PX), anchor="lm")
     _write_scale(pen, scene, projection, map_width, height)
     return TopView(add_legend(picture, drawing.legend), projection)
 

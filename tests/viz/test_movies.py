@@ -101,9 +101,10 @@ def test_a_film_of_another_format_is_refused(tmp_path: Path) -> None:
         write_movie(clip(2), tmp_path / "film.avi", seconds=1, count=2)
 
 
-def test_one_frame_is_no_film() -> None:
-    with pytest.raises(ValueError, match="at least 2 frames, got 1"):
-        check_movie(Path("film.gif"), seconds=1, count=1)
+@pytest.mark.parametrize("count", [-1, 0, 1, 3001])
+def test_films_of_too_few_or_too_many_frames_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match=f"from 2 to 3000 frames, got {count}"):
+        check_movie(Path("film.gif"), seconds=1, count=count)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 0.1, 101.0, math.nan, math.inf])

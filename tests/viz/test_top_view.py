@@ -122,6 +122,13 @@ def test_numbers_are_those_of_the_views_not_of_the_cameras() -> None:
     assert (one == other).all(axis=-1).mean() > 0.99
 
 
+def test_the_map_says_how_many_photos_it_shows_if_some_are_missing() -> None:
+    whole = np.asarray(render_top_view(THREE, width=500, height=400).picture)
+    part = np.asarray(render_top_view(without_cameras(THREE, 1), width=500, height=400).picture)
+    assert (whole[8:24, 12:100] == BACKGROUND).all()
+    assert (part[8:24, 12:100] != BACKGROUND).any()
+
+
 def test_the_scale_bar_is_in_metres_only_where_the_scene_is() -> None:
     metric = replace(THREE, scale=Scale("metric"))
     one, other = (

@@ -12,7 +12,7 @@ import torch
 
 from fast3r.export.ply import read_points
 from fast3r.scene.reconstruction import Reconstruction, Scale
-from fast3r.viz.viewer import saving
+from fast3r.viz.viewer import saving, selection
 from fast3r.viz.viewer.page import Viewer
 from tests.scenes import make_scene, without_cameras
 from tests.viz.pages import painted, viewing
@@ -43,6 +43,7 @@ def test_full_resolution_saves_what_the_page_thins(tmp_path: Path) -> None:
         settings = viewer.controls.settings
         viewer.controls.settings = lambda: replace(settings(), max_points=200)
         viewer.refresh()
+        viewer.saving.all_pixels.value = False
         thin = read_points(saved(viewer, "scene.ply", tmp_path)).points
         viewer.saving.all_pixels.value = True
         full = read_points(saved(viewer, "scene.ply", tmp_path)).points
@@ -81,6 +82,17 @@ def test_nothing_shown_cannot_be_saved() -> None:
         viewer.controls.photos.hidden.value = "1-4"
         with pytest.raises(ValueError, match="no point is shown; show more views"):
             viewer.saving.file()
+
+
+def test_more_points_than_a_browser_could_hold_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(selection, "_MOST_POINTS", 1000)
+    with viewing(make_scene()) as viewer:
+        with pytest.raises(ValueError, match="million points are too many for a browser"):
+            viewer.saving.file()
+        viewer.saving.all_pixels.value = False
+        assert viewer.saving.file()
 
 
 def test_a_file_that_no_browser_could_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

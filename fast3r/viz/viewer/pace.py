@@ -28,10 +28,13 @@ class Pace:
         millions: "GuiSliderHandle[float]",
         messages: Messages,
         drawn: Callable[[], None],
+        *,
+        most_points: int,
     ) -> None:
         self._millions, self._messages, self._drawn = millions, messages, drawn
         self._first = threading.Lock()
-        server.on_client_connect(self._greet)
+        if most_points > FIRST_MILLIONS * 1e6:
+            server.on_client_connect(self._greet)
 
     def _greet(self, client: "ClientHandle") -> None:
         """Time the first browser; what a person has set meanwhile stays."""

@@ -78,7 +78,13 @@ class Viewer:
         self._cameras = Cameras(self._server, scene, self._base)
         self._playback = Playback(self._play_on, lambda: self.controls.photos.rate.value)
         self._connect()
-        self._pace = Pace(self._server, self.controls.points.millions, self.messages, self.refresh)
+        self._pace = Pace(
+            self._server,
+            self.controls.points.millions,
+            self.messages,
+            self.refresh,
+            most_points=sum(scene.depth[i].numel() for i in scene.registered),
+        )
         # A thread that is at work when the interpreter goes would bring it down.
         atexit.register(self.stop)
         threading.Thread(target=self._begin, daemon=True).start()

@@ -83,10 +83,11 @@ class Points:
             all_pixels: Not only the points that were sent to the page, but all of their kind.
 
         Raises:
-            ValueError: No point is seen.
+            ValueError: No point is seen, or all of their kind are too many.
         """
         seen, select = self.visible(), self._selection
         if all_pixels:
+            select.check_count(seen, settings.filter)
             seen = {place: select.all_alike(place, settings.filter) for place in seen}
         clouds = [select.cloud(p, chosen, settings.color_by) for p, chosen in seen.items()]
         if sum(map(len, clouds)) == 0:

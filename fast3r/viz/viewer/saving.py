@@ -48,8 +48,8 @@ class Saving:
             self.name = gui.add_dropdown("File", installed)
             self.all_pixels = gui.add_checkbox(
                 "Full resolution",
-                False,
-                hint="All points that pass the filters, not only those drawn",
+                True,
+                hint="All points like those that are drawn, not only these",
             )
             self.save = gui.add_button("Save what is shown", hint="scene.npz is the whole scene")
             self.still = gui.add_button("Still", hint="This view as a picture")
@@ -120,8 +120,8 @@ def file_of(scene: Reconstruction, cloud: PointCloud, name: str) -> bytes:
         size = path.stat().st_size
         if size > _MOST_BYTES:
             raise ValueError(
-                f"{name} would have {size / 1e6:.0f} MB, too much for a browser; crop, hide views, "
-                "or use 'fast3r export'"
+                f"{name} would have {size / 1e6:.0f} MB, too much for a browser; "
+                "use 'fast3r export'"
             )
         return path.read_bytes()
 

@@ -1,5 +1,6 @@
 """The points of each view that are drawn, chosen from its stock, with their colours."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from fast3r.viz.viewer.settings import Box, Filter
 from fast3r.viz.viewer.stock import Chosen, Stocks, choose, sky_among, take_stock
 from fast3r.viz.viewer.survey import Survey
 
+_MOST_POINTS = 25_000_000
 _GAP = 1.8
 """Points that lie at random need larger discs to leave no holes than points in a grid."""
 
@@ -58,6 +60,20 @@ class Selection:
     def all_alike(self, place: int, wanted: Filter) -> Chosen:
         """Return all points of a view that may be drawn, however many these are."""
         return self._choose(place, wanted, None)
+
+    def check_count(self, places: Iterable[int], wanted: Filter) -> None:
+        """Make sure that all points of some views that may be drawn fit into memory.
+
+        Raises:
+            ValueError: They are too many.
+        """
+        pixels = sum(self._scene.depth[self._scene.registered[place]].numel() for place in places)
+        count = pixels * (1 - wanted.min_conf_percentile / 100)
+        if count > _MOST_POINTS and wanted.crop is None:
+            raise ValueError(
+                f"{count / 1e6:.0f} million points are too many for a browser; save fewer views, "
+                "those in a box, not in full resolution, or with 'fast3r export'"
+            )
 
     def spacing(self, place: int, chosen: Chosen) -> Float[Tensor, " points"]:
         """Return how far points lie from the next ones if all views are drawn as this one is."""
