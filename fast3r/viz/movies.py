@@ -19,7 +19,7 @@ def check_movie(path: Path, *, seconds: float, count: int) -> None:
     """Make sure that such a film can be written.
 
     Raises:
-        ValueError: The suffix is unknown, or there are too few or too many frames, at all or a second.
+        ValueError: The suffix is unknown, or there are the frames are too few or too many.
         ImportError: The format needs an extra that is not installed.
     """
     if path.suffix.lower() not in SUFFIXES:
@@ -48,7 +48,7 @@ def write_movie(frames: Iterable[Image.Image], path: Path, *, seconds: float, co
         count: How many frames there are.
 
     Raises:
-        ValueError: The suffix is unknown, or there are too few or too many frames, at all or a second.
+        ValueError: The suffix is unknown, or there are the frames are too few or too many.
         ImportError: MP4 needs PyAV, which is not installed.
     """
     check_movie(path, seconds=seconds, count=count)

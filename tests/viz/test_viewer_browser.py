@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -46,6 +47,7 @@ def test_from_a_camera_the_points_lie_where_its_photo_has_them() -> None:
     assert (np.abs(right.astype(int) - BLUE).max(axis=-1) < 40).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_a_still_and_a_turntable_come_from_the_browser() -> None:
     from fast3r.viz.viewer.saving import still_of, turntable_of
 
@@ -73,3 +75,22 @@ def test_the_page_of_a_scene_opens_from_a_file_and_asks_the_network_for_nothing(
         page.goto(path.as_uri())
         assert wait_for_color(page, GREEN, share=0.02) >= 0.02
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.slow
+def test_two_clicks_measure_a_distance() -> None:
+    with viewing(painted(GREEN)) as viewer, browser_page() as page:
+        page.goto(viewer.url)
+        assert wait_for_color(page, GREEN, share=0.02) >= 0.02
+        viewer.measure.begin()
+        page.wait_for_timeout(1000)
+        picture = np.asarray(Image.open(io.BytesIO(page.screenshot()))).astype(int)[..., :3]
+        rows, columns = np.nonzero(np.abs(picture - GREEN).max(axis=-1) < 25)
+        # The panel covers the right.
+        free = columns < 300
+        rows, columns = rows[free], columns[free]
+        for k in (len(rows) // 4, 3 * len(rows) // 4):
+            page.mouse.click(int(columns[k]), int(rows[k]))
+            page.wait_for_timeout(1500)
+        assert viewer.measure.distance is not None
+        assert 0 < viewer.measure.distance < 10

@@ -329,3 +329,17 @@ def test_the_page_is_for_this_machine_only_unless_told(tmp_path: Path) -> None:
     with viewing(make_scene(("landscape",))) as viewer:
         assert viewer.is_local
         assert viewer._server.get_host() == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("color_by", "words"),
+    [
+        ("view", "From red, the first photo"),
+        ("confidence", "Confidence 1.2 is dark, 8.8 is bright"),
+        ("height", "units up"),
+    ],
+)
+def test_the_panel_says_what_colours_mean(color_by: str, words: str) -> None:
+    with viewing(make_scene()) as viewer:
+        viewer.controls.points.color_by.value = color_by
+        assert words in viewer.controls.status.content

@@ -49,3 +49,24 @@ def colors_of(
 def view_color(place: int, count: int) -> UInt8[Tensor, "3"]:
     """Return the colour that stands for a view among so many."""
     return spectrum(torch.tensor(place / count))
+
+
+def legend_of(color_by: ColorBy, survey: Survey, factor: float, *, metric: bool) -> str:
+    """Return what the colours mean, in words.
+
+    Args:
+        color_by: What the colours tell.
+        survey: Of what is drawn.
+        factor: Units of what is told per unit of the scene.
+        metric: Whether these units are metres.
+    """
+    if color_by == "photo":
+        return ""
+    if color_by == "view":
+        return "From red, the first photo, to violet, the last."
+    if color_by == "height":
+        low, high = survey.height_range
+        unit = "m" if metric else "units"
+        return f"From dark to bright it is {(high - low) * factor:.2g} {unit} up."
+    low, high = survey.confidence_range
+    return f"Confidence {low:.2g} is dark, {high:.2g} is bright."

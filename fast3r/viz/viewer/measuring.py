@@ -57,9 +57,10 @@ class Measure:
         messages: Messages,
         points: Callable[[], Float[Tensor, "points 3"]],
         scale: Scale,
+        rescaled: Callable[[], None],
     ) -> None:
         self._server, self._survey, self._messages = server, survey, messages
-        self._points = points
+        self._points, self._rescaled = points, rescaled
         self.scale = scale
         """What one unit is once the world has been resized by `factor`."""
         self.factor = 1.0
@@ -127,6 +128,7 @@ class Measure:
         self.factor *= length / self.distance
         self.scale = Scale("metric", f"a length of {length:g} m measured in the viewer")
         self._tell()
+        self._rescaled()
         self._messages.say("The scale is set", "What you save from now on is in metres.")
 
     def _clicked(self, event: Any) -> None:

@@ -26,9 +26,9 @@ class Messages:
         self._show(title, body, "green", seconds)
 
     def trouble(self, title: str, error: Exception) -> None:
-        """Tell what went wrong, in the page until it is closed there, and in the log."""
+        """Tell what went wrong, in the page and in the log."""
         LOG.error("%s: %s", title, error)
-        self._show(title, str(error) or type(error).__name__, "red", None)
+        self._show(title, str(error) or type(error).__name__, "red", 20.0)
 
     @contextmanager
     def at_work(self, title: str) -> Iterator[None]:
@@ -63,9 +63,7 @@ class Messages:
 
         return callback
 
-    def _show(
-        self, title: str, body: str, color: Literal["green", "red"], seconds: float | None
-    ) -> None:
+    def _show(self, title: str, body: str, color: Literal["green", "red"], seconds: float) -> None:
         self.latest = f"{title}: {body}" if body else title
         for client in self._server.get_clients().values():
             client.add_notification(title, body, color=color, auto_close_seconds=seconds)

@@ -16,6 +16,7 @@ from fast3r.export.html import stand_back, start_server, stop_server
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Head, Reconstruction
 from fast3r.viz.viewer.cameras import Cameras
+from fast3r.viz.viewer.coloring import legend_of
 from fast3r.viz.viewer.controls import Controls
 from fast3r.viz.viewer.measuring import Measure
 from fast3r.viz.viewer.messages import Messages
@@ -71,7 +72,12 @@ class Viewer:
         self.messages = Messages(self._server)
         self.controls = Controls(gui, scene, self._base)
         self.measure = Measure(
-            self._server, self._base, self.messages, self._visible_points, scene.scale
+            self._server,
+            self._base,
+            self.messages,
+            self._visible_points,
+            scene.scale,
+            self.refresh,
         )
         self.saving = Saving(gui, self.messages, lambda: self.scene, self.cloud)
         self._points = Points(self._server.scene, scene, self._base)
@@ -168,16 +174,19 @@ class Viewer:
             for place, frustum in self._cameras.add(places).items():
                 frustum.on_click(lambda event, place=place: self._visit(place))
         self._cameras.draw(settings, looking=looking)
-        self._tell_status()
+        self._tell_status(settings)
 
-    def _tell_status(self) -> None:
+    def _tell_status(self, settings: Settings) -> None:
         seen = self._points.visible()
         count = sum(map(len, seen.values()))
-        unit = "metres" if self.measure.scale.kind == "metric" else "units of unknown length"
-        self.controls.status.content = (
-            f"**{len(seen)}** of {self.controls.photos.count} photos, "
-            f"**{count:,}** points, in {unit}"
-        )
+        metric = self.measure.scale.kind == "metric"
+        parts = [
+            f"**{len(seen)}** of {self.controls.photos.count} photos",
+            f"**{count:,}** points",
+            "in metres" if metric else "in units of unknown length",
+        ]
+        legend = legend_of(settings.color_by, self._survey, self.measure.factor, metric=metric)
+        self.controls.status.content = ", ".join(parts) + (f"\n\n{legend}" if legend else "")
 
     def _connect(self) -> None:
         """Let each control do what it says."""

@@ -120,6 +120,8 @@ def parse_places(text: str, count: int) -> frozenset[int]:
             low, high = int(first), int(last or first)
         except ValueError:
             raise ValueError(f"photos are named like '3, 7-12', got {part!r}") from None
+        # Who types "4-12" comes by "4-1".
+        low, high = min(low, high), max(low, high)
         if not 1 <= low <= high <= count:
             raise ValueError(f"there are photos 1 to {count}, got {part!r}")
         places.update(range(low - 1, high))
