@@ -13,7 +13,6 @@ from typing import Any
 import fast3r
 from fast3r.viz.viewer.page import Viewer
 
-_SIZE = {"width": 1100, "height": 720}
 _FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
 # The browser's own remark on the missing graphics card is not ours to show.
 _QUIET = "[class*=Notifications-root], [class*=Notification-root] { display: none !important }"
@@ -31,7 +30,7 @@ def main() -> None:
     viewer = Viewer(fast3r.load(arguments.scene / "scene.npz"), port=0)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=_FLAGS)
-        page = browser.new_page(viewport=_SIZE)
+        page = browser.new_page(viewport={"width": 1100, "height": 720})
         page.goto(viewer.url)
         page.add_style_tag(content=_QUIET)
         viewer.controls.points.millions.value = 1.5

@@ -9,6 +9,11 @@ from fast3r.viz.viewer.messages import Messages
 from fast3r.viz.viewer.pace import FIRST_MILLIONS, Pace
 
 
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "_PATIENCE_S", 0)
+
+
 class FakeServer:
     def __init__(self) -> None:
         self.greet = None

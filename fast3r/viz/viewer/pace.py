@@ -16,6 +16,8 @@ _MILLIONS_WITHIN_S = ((0.2, 1.5), (0.6, 0.3))
 
 One that needs longer has no graphics card, or is far away.
 """
+_PATIENCE_S = 2.0
+"""A picture for us keeps a slow browser from drawing its first for the person."""
 _TIMEOUT_S = 30.0
 
 
@@ -42,6 +44,7 @@ class Pace:
             return
         with self._messages.explained("Timing the browser"):
             self._drawn()
+            time.sleep(_PATIENCE_S)
             seconds = seconds_per_picture(client)
             if self._millions.value != FIRST_MILLIONS:
                 return

@@ -135,7 +135,7 @@ class Viewer:
         """Make the page show what the controls say; returns when it does."""
         self._stale.set()
         with self._lock:
-            while self._stale.is_set():
+            while self._stale.is_set() and not self._stopped.is_set():
                 self._stale.clear()
                 self._draw(self.controls.settings())
 
