@@ -110,6 +110,13 @@ def test_reconstruct_writes_cameras_points_and_report(fast3r, photos, tmp_path) 
     ]
 
 
+@pytest.mark.parametrize("options", [[], ["--keep-world"]])
+def test_the_world_pointmaps_are_kept_when_asked_for(fast3r, photos, tmp_path, options) -> None:
+    reconstruct(fast3r, photos, tmp_path, "--format", "npz", *options)
+    kept = load(tmp_path / "scene.npz").world_pointmaps
+    assert (kept is not None) == bool(options)
+
+
 def test_stdout_is_the_output_folder_and_nothing_else(fast3r, photos, tmp_path) -> None:
     assert reconstruct(fast3r, photos, tmp_path / "out").out == f"{tmp_path / 'out'}\n"
 

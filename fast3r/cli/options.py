@@ -92,6 +92,9 @@ class Reconstruct:
     refine: FlagCreatePairsOff[bool] = False
     """Make the cameras exact by structure from motion and bundle adjustment, where they can be."""
 
+    keep_world: FlagCreatePairsOff[bool] = False
+    """Keep what the world head says, too, for comparison in the viewer."""
+
     min_conf_percentile: float = 30.0
     """Percentage of each photo's points, the least sure ones, that scene.ply leaves out."""
 

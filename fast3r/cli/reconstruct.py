@@ -61,6 +61,7 @@ def run(options: Reconstruct) -> int:
             precision=options.precision,
             share_focal=options.share_focal,
             priors=priors,
+            keep_world=options.keep_world,
             recorder=recorder,
         )
         if options.refine:
