@@ -7,6 +7,7 @@ from fast3r.cli.output import (
     refuse_problems,
     requested_formats,
 )
+from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
 from fast3r.scene.stages import StageRecorder
@@ -24,11 +25,10 @@ def run(options: Export) -> int:
     formats = requested_formats(options.format)
     if not formats:
         raise ValueError("no format was named: give at least one --format, such as --format colmap")
-    path = options.scene / "scene.npz" if options.scene.is_dir() else options.scene
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
         with recorder.stage("load scene"):
-            scene = load(path)
+            scene = load(scene_file(options.scene))
         check_writable(options.output)
         percentile = options.min_conf_percentile
         with explained(options.output):

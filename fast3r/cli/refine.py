@@ -12,6 +12,7 @@ from fast3r.cli.output import (
     refuse_problems,
     requested_formats,
 )
+from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
 from fast3r.scene.reconstruction import Reconstruction
@@ -36,11 +37,10 @@ def run(options: Refine) -> int:
     """
     formats = requested_formats(("cameras", "ply", "npz", *options.format))
     import_pycolmap()
-    path = options.scene / "scene.npz" if options.scene.is_dir() else options.scene
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
         with recorder.stage("load scene"):
-            scene = load(path)
+            scene = load(scene_file(options.scene))
         if options.photos is not None:
             scene = _at(scene, options.photos)
         sources = [view.source for view in scene.views if view.source is not None]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fast3r.cli.options import Render
 from fast3r.cli.output import check_writable, explained
+from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
 from fast3r.scene.point_cloud import PointCloud
@@ -35,11 +36,10 @@ def run(options: Render) -> int:
     names = options.picture or tuple(_PICTURES)
     files = {name: _file_name(options, name) for name in names}
     _check(options, files)
-    path = options.scene / "scene.npz" if options.scene.is_dir() else options.scene
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
         with recorder.stage("load scene"):
-            scene = _chosen(load(path), options.views)
+            scene = _chosen(load(scene_file(options.scene)), options.views)
             cloud = scene.point_cloud(min_conf_percentile=options.min_conf_percentile)
         _refuse_photo_folder(scene, options.output)
         check_writable(options.output)

@@ -5,6 +5,7 @@ import os
 import socket
 from importlib.util import find_spec
 
+from fast3r.cli.limits import check_limits, check_port
 from fast3r.cli.options import Serve
 from fast3r.scene.machine import EXTRAS, choose_device
 
@@ -17,7 +18,17 @@ def run(options: Serve) -> int:
         OSError: The address is taken, or something cannot be read or written.
         ImportError: The extra is missing.
     """
-    _check(options)
+    check_limits(
+        {
+            "--max-queue": options.max_queue,
+            "--max-views": options.max_views,
+            "--max-upload-mib": options.max_upload_mib,
+            "--max-megapixels": options.max_megapixels,
+            "--job-timeout-s": options.job_timeout_s,
+            "--keep-hours": options.keep_hours,
+        }
+    )
+    check_port(options.port)
     missing = [name for name in EXTRAS["serve"] if find_spec(name) is None]
     if missing:
         raise ImportError(f"serving needs {', '.join(missing)}: pip install 'fast3r[serve]'")
@@ -50,23 +61,6 @@ def run(options: Serve) -> int:
         print(_address(options.host, listener), flush=True)
         serve(settings, listener)
     return 0
-
-
-def _check(options: Serve) -> None:
-    """Refuse what can be refused before anything heavy is loaded."""
-    positive = {
-        "--max-queue": options.max_queue,
-        "--max-views": options.max_views,
-        "--max-upload-mib": options.max_upload_mib,
-        "--max-megapixels": options.max_megapixels,
-        "--job-timeout-s": options.job_timeout_s,
-        "--keep-hours": options.keep_hours,
-    }
-    for name, value in positive.items():
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
-    if not 0 <= options.port <= 65535:
-        raise ValueError(f"--port must be between 0 and 65535, got {options.port}")
 
 
 def _devices(options: Serve) -> tuple[str, ...]:

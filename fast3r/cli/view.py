@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fast3r.cli.options import View
+from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
 from fast3r.viz.viewer.page import Viewer
@@ -35,7 +36,7 @@ def run(options: View) -> int:
 
 
 def _file(scene: Path) -> Path:
-    path = scene / "scene.npz" if scene.is_dir() else scene
+    path = scene_file(scene)
     if path.exists():
         return path
     raise ValueError(

@@ -12,6 +12,7 @@ import torch
 
 from fast3r.export.ply import read_points
 from fast3r.scene.reconstruction import Reconstruction, Scale
+from fast3r.viz.selection import only_views
 from fast3r.viz.viewer import saving, selection
 from fast3r.viz.viewer.page import Viewer
 from tests.scenes import make_scene, without_cameras
@@ -159,7 +160,7 @@ def test_a_still_is_what_the_browser_shows_on_white() -> None:
 
 
 def test_hidden_views_have_a_reason() -> None:
-    scene = saving.with_views(without_cameras(make_scene(), 1), {0, 1})
+    scene = only_views(without_cameras(make_scene(), 1), {0, 1}, reason=saving.HIDDEN)
     assert scene.registered == [0]
     assert scene.failures[1:] == ["too few sure points"] + 2 * ["hidden in the viewer"]
 

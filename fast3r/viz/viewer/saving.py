@@ -4,7 +4,6 @@ import io
 import math
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,14 @@ from fast3r.geometry.transforms import Similarity, quaternion_from_matrix, rotat
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.viz.movies import write_movie
+from fast3r.viz.selection import only_views
 from fast3r.viz.viewer.messages import Messages
 
 if TYPE_CHECKING:
     from viser import ClientHandle, GuiApi
+
+HIDDEN = "hidden in the viewer"
+"""Why a view that the page does not show has no camera in what it saves."""
 
 _KINDS = ("ply", "glb", "laz", "html", "npz")
 _MOST_BYTES = 500_000_000
@@ -69,7 +72,10 @@ class Saving:
         cloud = self._cloud(all_pixels=self.all_pixels.value)
         whole = self.name.value == "scene.npz"
         scene = self._scene()
-        shown = scene if whole else with_views(scene, set(cloud.view_index.unique().tolist()))
+        shown = scene
+        if not whole:
+            seen = set(cloud.view_index.unique().tolist())
+            shown = only_views(scene, seen, reason=HIDDEN)
         return file_of(shown, cloud, self.name.value)
 
     def _made(self, _client: "ClientHandle") -> bytes:
@@ -96,16 +102,6 @@ def scene_in_scale(scene: Reconstruction, factor: float, scale: Scale) -> Recons
         torch.tensor(factor, dtype=torch.float64), torch.eye(3).double(), torch.zeros(3).double()
     )
     return scene.transformed(resize, scale=scale)
-
-
-def with_views(scene: Reconstruction, indices: set[int]) -> Reconstruction:
-    """Return the scene in which only these views have cameras."""
-    cameras = [c if i in indices else None for i, c in enumerate(scene.cameras)]
-    failures = [
-        None if camera is not None else failure or "hidden in the viewer"
-        for camera, failure in zip(cameras, scene.failures, strict=True)
-    ]
-    return replace(scene, cameras=cameras, failures=failures)
 
 
 def file_of(scene: Reconstruction, cloud: PointCloud, name: str) -> bytes:
