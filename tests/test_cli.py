@@ -8,19 +8,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from fast3r import __version__
-from fast3r.cli import main
 from fast3r.export import formats, ply
 from fast3r.export.formats import FORMATS, load
 from fast3r.models.checkpoints import save_model
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.machine import EXTRAS
+from tests.commands import Outcome, run_command
 from tests.scene.playback import (
     SIZE,
     PlayedBack,
@@ -34,28 +34,12 @@ from tests.scene.playback import (
 REPOSITORY = Path(__file__).parent.parent
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def fast3r(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Runs a command line in this process."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: object) -> Outcome:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        return Outcome(code, *capfd.readouterr())
-
-    return run
+    return partial(run_command, capfd)
 
 
 @pytest.fixture

@@ -2,26 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fast3r.cli import main
 from fast3r.data.checking import Finding
 from fast3r.data.conversion import Converted
+from tests.commands import Outcome, run_command
 from tests.datasets.preprocessed import SEGMENTS, write_waymo
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -29,14 +20,7 @@ def data(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Runs `fast3r data` in this process."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: object) -> Outcome:
-        try:
-            code = main(["data", *map(str, arguments)])
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        return Outcome(code, *capfd.readouterr())
-
-    return run
+    return partial(run_command, capfd, "data")
 
 
 @pytest.fixture
