@@ -1,6 +1,6 @@
 """`fast3r convert`: weights in one format in, weights in another out."""
 
-from fast3r.cli.options import Convert
+from fast3r.cli.options.convert import Convert
 from fast3r.cli.output import check_writable
 from fast3r.models.checkpoints import convert
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fast3r.cli.options import CheckData, ConvertData, ShowData
+from fast3r.cli.options.data import CheckData, ConvertData, ShowData
 from fast3r.cli.output import explained
 from fast3r.cli.screen import Screen
 from fast3r.data.catalog import DATASETS, open_dataset

@@ -1,7 +1,7 @@
 """`fast3r demo`: a page in the browser."""
 
 from fast3r.cli.limits import check_limits, check_port
-from fast3r.cli.options import Demo
+from fast3r.cli.options.demo import Demo
 from fast3r.viz.demo import serve_demo
 from fast3r.viz.demo_app.settings import Settings
 

@@ -1,7 +1,7 @@
 """`fast3r doctor`: what this machine has, on stdout."""
 
 from fast3r import __version__
-from fast3r.cli.options import Doctor
+from fast3r.cli.options.doctor import Doctor
 from fast3r.models.checkpoints import BUNDLED
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.scene.machine import EXTRAS, Device, Machine, estimate_memory, survey

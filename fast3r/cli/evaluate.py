@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-from fast3r.cli.options import Evaluate
+from fast3r.cli.options.evaluate import Evaluate
 from fast3r.cli.output import check_writable
 from fast3r.cli.screen import Screen
 from fast3r.evaluation.benchmark import Benchmark

@@ -1,6 +1,6 @@
 """`fast3r export`: a saved scene in, other formats out."""
 
-from fast3r.cli.options import Export
+from fast3r.cli.options.export import Export
 from fast3r.cli.output import (
     check_writable,
     explained,

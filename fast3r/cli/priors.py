@@ -1,6 +1,6 @@
 """What the user knows, from the options of `fast3r reconstruct`; and how well the scene agrees."""
 
-from fast3r.cli.options import Reconstruct
+from fast3r.cli.options.reconstruct import Reconstruct
 from fast3r.cli.screen import Screen
 from fast3r.scene.priors.camera_files import read_known_cameras
 from fast3r.scene.priors.reading import read_priors

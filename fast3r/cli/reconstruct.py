@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import torch
 
-from fast3r.cli.options import Reconstruct
+from fast3r.cli.options.reconstruct import Reconstruct
 from fast3r.cli.output import (
     check_writable,
     explained,

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from fast3r.cli.options import Refine
+from fast3r.cli.options.refine import Refine
 from fast3r.cli.output import (
     check_writable,
     explained,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from fast3r.cli.options import Render
+from fast3r.cli.options.render import Render
 from fast3r.cli.output import check_writable, explained
 from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen

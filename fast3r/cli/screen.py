@@ -5,7 +5,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
-from fast3r.cli.options import Talk
+from fast3r.cli.options.common import Talk
 from fast3r.scene.stages import StageCost, Watcher
 
 

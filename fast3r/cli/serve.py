@@ -6,7 +6,7 @@ import socket
 from importlib.util import find_spec
 
 from fast3r.cli.limits import check_limits, check_port
-from fast3r.cli.options import Serve
+from fast3r.cli.options.serve import Serve
 from fast3r.scene.machine import EXTRAS, choose_device
 
 

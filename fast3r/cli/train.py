@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from fast3r.cli.options import Train
+from fast3r.cli.options.train import Train
 from fast3r.cluster.signals import Preempted
 from fast3r.cluster.slurm import sbatch_script
 from fast3r.training.config import TrainingConfig

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fast3r.cli.options import View
+from fast3r.cli.options.view import View
 from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fast3r.models.config import FusionConfig
 from fast3r.models.layers import (
     Block,
+    KeysValues,
     PatchPosition,
     Rotation,
     patch_rotation,
@@ -82,6 +83,7 @@ class Fusion(nn.Module):
         *,
         chunk: int | None = None,
         call: Caller = directly,
+        seen: KeysValues | None = None,
     ) -> list[Float[Tensor, "batch tokens _"]]:
         """Return the four levels of tokens that the heads read.
 
@@ -91,6 +93,7 @@ class Fusion(nn.Module):
             view_ids: Row of the view-index table for each view.
             chunk: Work on about this many tokens at a time where that saves memory.
             call: Way to call the blocks.
+            seen: Changes which keys and values the blocks across views look at.
         """
         levels = [tokens]
         tokens = self._embed(tokens, layout, view_ids)
@@ -98,7 +101,7 @@ class Fusion(nn.Module):
             if self.config.alternate and depth % 2 == 0:
                 tokens = self._per_view(partial(call, block), tokens, layout, chunk)
             else:
-                tokens = call(block, tokens, sharpness=self.sharpness, chunk=chunk)
+                tokens = call(block, tokens, sharpness=self.sharpness, chunk=chunk, seen=seen)
             if depth in self.levels[1:3]:
                 levels.append(tokens if torch.is_grad_enabled() else tokens.clone())
         return [*levels, self._final_norm(tokens, chunk)]

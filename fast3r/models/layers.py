@@ -4,7 +4,7 @@ Letters in comments: B batch, T tokens, D width, H heads, d channels of a head, 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,13 @@ from torch import Tensor, nn
 
 Rotation = tuple[Float[Tensor, "patches 2 freqs"], Float[Tensor, "patches 2 freqs"]]
 """Cosine and sine of the rotary angles: by patch, then vertical and horizontal."""
+
+KeysValues = Callable[
+    [Float[Tensor, "batch heads tokens d"], Float[Tensor, "batch heads tokens d"]],
+    tuple[Float[Tensor, "batch heads seen d"], Float[Tensor, "batch heads seen d"]],
+]
+"""From the keys and values of a block's tokens to those that its queries look at: of all
+processes, say, or a part of them."""
 
 
 def patch_rotation(
@@ -111,6 +118,7 @@ class Block(nn.Module):
         keep: Bool[Tensor, "batch tokens"] | None = None,
         sharpness: float = 1.0,
         chunk: int | None = None,
+        seen: KeysValues | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """Return the tokens after this block.
 
@@ -120,11 +128,12 @@ class Block(nn.Module):
             keep: False for tokens that no other may look at.
             sharpness: Factor on the attention logits.
             chunk: Work on this many tokens at a time; ignored while gradients are recorded.
+            seen: Changes which keys and values the queries look at; None leaves them.
         """
         scale = sharpness / math.sqrt(tokens.shape[-1] // self.heads)
         mask = None if keep is None else keep[:, None, None]
         parts = _parts(tokens.shape[1], chunk)
-        tokens = self._attend(tokens, parts, rotation, mask, scale)
+        tokens = self._attend(tokens, parts, rotation, mask, scale, seen)
         for part in parts:
             tokens = _add(tokens, part, self._mlp(tokens[:, part]))
         return tokens
@@ -136,14 +145,17 @@ class Block(nn.Module):
         rotation: Rotation | None,
         mask: Tensor | None,
         scale: float,
+        seen: KeysValues | None,
     ) -> Tensor:
         """Add attention to the tokens; a method, so that keys and values are gone after it."""
         queries, keys, values = self._project(tokens, parts, rotation)
+        if seen is not None:
+            keys, values = seen(keys, values)
         for part in parts:
             asking = self._queries(tokens[:, part]) if queries is None else queries
-            seen = F.scaled_dot_product_attention(asking, keys, values, mask, scale=scale)
+            answer = F.scaled_dot_product_attention(asking, keys, values, mask, scale=scale)
             del asking  # else they live on beside those of the next part
-            tokens = _add(tokens, part, self.proj(seen.transpose(1, 2).flatten(2)))
+            tokens = _add(tokens, part, self.proj(answer.transpose(1, 2).flatten(2)))
         return tokens
 
     def _project(

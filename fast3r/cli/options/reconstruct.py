@@ -1,0 +1,91 @@
+"""What `fast3r reconstruct` can be told."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+
+from fast3r.cli.options.common import Formats, Talk
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Turn photos or a video into cameras and a point cloud.
+
+    Writes cameras.json, scene.ply and report.json, and prints the name of the output folder.
+
+    Examples:
+      fast3r reconstruct photos/ --output out
+      fast3r reconstruct photos/ --output out --format colmap --format glb
+      fast3r reconstruct clip.mp4 --output out --fps 2
+      fast3r reconstruct photos/ --output out --priors known.json
+    """
+
+    photos: Annotated[
+        Positional[tuple[str, ...]], arg(metavar="PHOTOS", help_behavior_hint="(required)")
+    ]
+    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
+
+    output: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the results; made where missing."""
+
+    model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
+    """small (bundled), large (the published one), a folder with weights, or a hub repository."""
+
+    format: Formats = ()
+    """Also colmap, colmap-text, transforms, glb, laz, depth, npz, html, still (picture), or all."""
+
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
+    """Where to compute: auto, cuda, cuda:1, mps, cpu."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the transformer; auto is bfloat16 on CUDA devices that have it."""
+
+    seed: int = 0
+    """The same seed gives the same result."""
+
+    size: Annotated[int | None, arg(metavar="PX")] = None
+    """Long side of the photos as the network sees them; by default what the model was made for."""
+
+    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """Frames to take from each second of a video."""
+
+    num_frames: Annotated[int | None, arg(metavar="INT")] = None
+    """Frames to take from each video, instead of --fps."""
+
+    masks: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of images, named like the photos, that are black where the scene is not."""
+
+    share_focal: Literal["camera", "all", "none"] = "camera"
+    """Photos that have one focal length: those of one camera and size, all, or none for sure."""
+
+    priors: Annotated[Path | None, arg(metavar="FILE")] = None
+    """What you know, as JSON or YAML: poses, GPS, distances, rigs and more; see docs/priors.md."""
+
+    cameras: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Cameras you know, of some photos or all: a COLMAP model, transforms.json or cameras.json."""
+
+    intrinsics: Literal["exif"] | None = None
+    """Take focal lengths from EXIF instead of from the network."""
+
+    gps: Literal["exif"] | None = None
+    """Take places from EXIF: the world becomes east, north, up, in metres."""
+
+    gravity: Literal["upright"] | None = None
+    """The photos were taken upright: the world's z axis points up."""
+
+    depth_maps: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of depth maps, named like the photos, in metres (.npy, .npz) or millimetres (.png)."""
+
+    refine: FlagCreatePairsOff[bool] = False
+    """Make the cameras exact by structure from motion and bundle adjustment, where they can be."""
+
+    keep_world: FlagCreatePairsOff[bool] = False
+    """Keep what the world head says, too, for comparison in the viewer."""
+
+    min_conf_percentile: float = 30.0
+    """Percentage of each photo's points, the least sure ones, that scene.ply leaves out."""
+
+    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
+    """Common to all commands."""
