@@ -2,6 +2,7 @@
 
 from fast3r.cli.limits import check_limits, check_port
 from fast3r.cli.options.demo import Demo
+from fast3r.models.checkpoints import commercial_weights
 from fast3r.viz.demo import serve_demo
 from fast3r.viz.demo_app.settings import Settings
 
@@ -23,8 +24,14 @@ def run(options: Demo) -> int:
         }
     )
     check_port(options.port)
+    models = options.model or Settings.models
+    if options.commercial_only:
+        # Without --model, what may be used is offered.
+        models = options.model or ("small",)
+        for model in models:
+            commercial_weights(model)
     settings = Settings(
-        models=options.model or Settings.models,
+        models=models,
         device=options.device,
         precision=options.precision,
         host=options.host,

@@ -110,7 +110,9 @@ def _load(
     options: Reconstruct, device: torch.device, recorder: StageRecorder
 ) -> tuple[Fast3R, Views]:
     with recorder.stage("load model"):
-        model = load_model(options.model, device=str(device))
+        model = load_model(
+            options.model, device=str(device), commercial_only=options.commercial_only
+        )
     with recorder.stage("load photos") as tell:
         views = load_views(
             options.photos,

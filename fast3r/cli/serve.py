@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from fast3r.cli.limits import check_limits, check_port
 from fast3r.cli.options.serve import Serve
+from fast3r.models.checkpoints import commercial_weights
 from fast3r.scene.machine import EXTRAS, choose_device
 
 
@@ -37,6 +38,8 @@ def run(options: Serve) -> int:
     from fast3r.serve.server import listen, serve
     from fast3r.serve.settings import KEY_VARIABLE, Limits, Settings
 
+    if options.commercial_only:
+        commercial_weights(options.model)
     limits = Limits(
         queue=options.max_queue,
         views=options.max_views,

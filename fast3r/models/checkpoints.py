@@ -19,6 +19,7 @@ from fast3r.models.config import Fast3RConfig
 from fast3r.models.config_files import write_config, write_published_config
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.hub import fetch
+from fast3r.models.licences import refuse_metadata, refuse_repository
 from fast3r.models.names import DUST3R, names_for, published_tensors
 from fast3r.models.weight_files import (
     CONFIG_KEY,
@@ -64,6 +65,7 @@ def load_model(
     precision: Precision = "float32",
     attention: AttentionKernel = "auto",
     config: Fast3RConfig | None = None,
+    commercial_only: bool = False,
 ) -> Fast3R:
     """Return a model in evaluation mode.
 
@@ -78,13 +80,16 @@ def load_model(
         precision: Type of the weights, and with it of most of the work.
         attention: Kernel to use on CUDA; "auto" chooses by hardware.
         config: Shape of the model, instead of the one that is stored with the weights.
+        commercial_only: Refuse weights that do not say that commercial use is allowed.
 
     Raises:
-        ValueError: The weights are not there, not whole, not safe to read, or do not fit.
+        ValueError: The weights are not there, not whole, not safe to read, not licensed as asked
+            for, or do not fit.
     """
     _check_choice("precision", precision, Precision)
     target = _device(device)
-    weights = read_weights(name_or_path, config=config)
+    read = commercial_weights if commercial_only else read_weights
+    weights = read(name_or_path, config=config)
     model = _empty_model(weights, attention)
     model.to(_DTYPES[precision]).to_empty(device=target)
     model.load_state_dict(weights.tensors)
@@ -95,6 +100,18 @@ def read_weights(name_or_path: str | Path, *, config: Fast3RConfig | None = None
     """Return the weights and config that a name or path stands for; see `load_model`."""
     weights = _read(name_or_path, config)
     return weights if config is None else replace(weights, config=config)
+
+
+def commercial_weights(name_or_path: str | Path, *, config: Fast3RConfig | None = None) -> Weights:
+    """Return weights that may be used commercially; see `load_model`.
+
+    Raises:
+        ValueError: They may not, or do not say so.
+    """
+    refuse_repository(REPOSITORIES.get(str(name_or_path), str(name_or_path)))
+    weights = read_weights(name_or_path, config=config)
+    refuse_metadata(weights.source, weights.metadata)
+    return weights
 
 
 def save_model(

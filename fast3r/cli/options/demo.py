@@ -23,6 +23,9 @@ class Demo:
     """What visitors may choose from, the first by default: small, large, a folder with weights, or
     a hub repository; repeat it for more. Without it small and large."""
 
+    commercial_only: FlagCreatePairsOff[bool] = False
+    """Refuse weights that do not say that they may be used commercially, such as large."""
+
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """Where to compute: auto, cuda, cuda:1, mps, cpu."""
 

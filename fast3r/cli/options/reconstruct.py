@@ -33,6 +33,9 @@ class Reconstruct:
     model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
     """small (bundled), large (the published one), a folder with weights, or a hub repository."""
 
+    commercial_only: FlagCreatePairsOff[bool] = False
+    """Refuse weights that do not say that they may be used commercially, such as large."""
+
     format: Formats = ()
     """Also colmap, colmap-text, transforms, glb, laz, depth, npz, html, still (picture), or all."""
 

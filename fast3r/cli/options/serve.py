@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, UseAppendAction, arg
 
 from fast3r.cli.options.common import Talk
 
@@ -34,6 +34,9 @@ class Serve:
 
     model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
     """small (bundled), large (the published one), a folder with weights, or a hub repository."""
+
+    commercial_only: FlagCreatePairsOff[bool] = False
+    """Refuse weights that do not say that they may be used commercially, such as large."""
 
     device: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
     """Where to compute: auto, cuda, cuda:1, mps, cpu; repeat it for one worker on each."""
