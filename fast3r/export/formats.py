@@ -16,6 +16,7 @@ from fast3r.export import (
     glb,
     html,
     las,
+    mesh,
     ply,
     transforms_json,
 )
@@ -64,6 +65,7 @@ FORMATS = {
     "ply": Format("scene.ply", ply.write),
     "glb": Format("scene.glb", glb.write),
     "laz": Format("scene.laz", las.write, module="laspy", extra="export"),
+    "mesh": Format("mesh.ply", mesh.write, module="skimage", extra="mesh"),
     "colmap": Format("colmap/sparse/0", colmap.write, replaces=_MODEL_FILES),
     "colmap-text": Format("colmap/sparse/0", colmap.write_as_text, replaces=_MODEL_FILES),
     "transforms": Format("transforms.json", transforms_json.write),

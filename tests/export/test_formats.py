@@ -36,6 +36,7 @@ def test_all_formats_appear_under_their_promised_names(
         "scene.ply",
         "scene.glb",
         "scene.laz",
+        "mesh.ply",
         "colmap/sparse/0/cameras.bin",
         "colmap/sparse/0/images.bin",
         "colmap/sparse/0/points3D.bin",

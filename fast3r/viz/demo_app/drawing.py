@@ -28,6 +28,7 @@ FORMAT_TITLES = {
     "cameras": "cameras.json: cameras and which photos found no place",
     "depth": "Depth maps: a .npz and a .png for each photo",
     "laz": "LAZ: points, for surveying tools",
+    "mesh": "Mesh: the surface as triangles",
     "npz": "NPZ: the whole scene, for fast3r",
     "still": "PNG: a picture",
 }

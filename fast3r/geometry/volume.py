@@ -1,0 +1,129 @@
+"""Depth maps fused in a volume of truncated signed distances (Curless and Levoy 1996).
+
+Only blocks of voxels near a surface are kept, so that the memory grows with area, not with volume.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from fast3r.geometry.cameras import invert_rigid, project
+
+BLOCK = 8
+"""Voxels along a side of a block."""
+
+# Bounds memory: this many blocks are seen by a view at once.
+_BLOCKS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class SeenSurface:
+    """What one view says of the surfaces before it."""
+
+    depth: Float[Tensor, "height width"]
+    """Along the camera's z axis; not positive where unknown."""
+
+    weight: Float[Tensor, "height width"]
+    """How much each pixel counts."""
+
+    colors: Float[Tensor, "height width 3"]
+    """Of the surface."""
+
+    intrinsics: Float[Tensor, "3 3"]
+    """In pixels of the depth map."""
+
+    world_from_camera: Float[Tensor, "4 4"]
+    """Rigid pose."""
+
+
+class Volume:
+    """Signed distances to the nearest surface, in blocks of voxels; positive before it."""
+
+    def __init__(self, points: Float[Tensor, "points 3"], voxel: float, truncation: float) -> None:
+        """Make room around some points of the surface.
+
+        Args:
+            points: Where surfaces are, closer together than a block.
+            voxel: Side of a voxel, in world units.
+            truncation: Distances are followed so far, in world units; less than a block.
+
+        Raises:
+            ValueError: The truncation is larger than a block.
+        """
+        if not voxel < truncation <= BLOCK * voxel:
+            raise ValueError(f"truncation must lie in ({voxel}, {BLOCK * voxel}], got {truncation}")
+        self.voxel, self.truncation = voxel, truncation
+        self.blocks = _blocks_around(points, voxel * BLOCK)
+        shape = (len(self.blocks), BLOCK, BLOCK, BLOCK)
+        self.distance = torch.zeros(shape)
+        self.weight = torch.zeros(shape)
+        self.colors = torch.zeros(*shape, 3)
+
+    def add(self, seen: SeenSurface) -> None:
+        """Average what a view saw into the volume."""
+        for start in range(0, len(self.blocks), _BLOCKS_AT_ONCE):
+            self._add(seen, slice(start, start + _BLOCKS_AT_ONCE))
+
+    def dense(self) -> tuple[Float[Tensor, "x y z"], Bool[Tensor, "x y z"], Float[Tensor, " 3"]]:
+        """Return distances in units of the truncation, which are known, and the first centre."""
+        low, high = self.blocks.amin(dim=0), self.blocks.amax(dim=0) + 1
+        sides = ((high - low) * BLOCK).tolist()
+        place = self._dense_index(low, sides)
+        distance = torch.ones(sides)
+        known = torch.zeros(sides, dtype=torch.bool)
+        distance.view(-1)[place] = self._distances().flatten()
+        known.view(-1)[place] = (self.weight > 0).flatten()
+        return distance, known, (low * BLOCK + 0.5) * self.voxel
+
+    def colors_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
+        """Return the colour of the voxel that each point lies in."""
+        low, high = self.blocks.amin(dim=0), self.blocks.amax(dim=0) + 1
+        sides = ((high - low) * BLOCK).tolist()
+        row = torch.full((sides[0] * sides[1] * sides[2],), -1)
+        row[self._dense_index(low, sides)] = torch.arange(self.weight.numel())
+        at = (points / self.voxel).floor().long() - low * BLOCK
+        found = row[(at[:, 0] * sides[1] + at[:, 1]) * sides[2] + at[:, 2]]
+        mean = self.colors.flatten(0, 3)[found] / self.weight.flatten()[found, None].clamp(
+            min=1e-12
+        )
+        return mean
+
+    def _distances(self) -> Float[Tensor, "blocks x y z"]:
+        return (self.distance / self.weight).where(self.weight > 0, 1.0)
+
+    def _add(self, seen: SeenSurface, chosen: slice) -> None:
+        height, width = seen.depth.shape
+        centres = self._centres(chosen)
+        camera_from_world = invert_rigid(seen.world_from_camera)
+        pixels, along = project(centres, seen.intrinsics, camera_from_world)
+        column, row = pixels.floor().long().unbind(-1)
+        inside = (along > 0) & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        pixel = (row * width + column).where(inside, 0)
+        depth = seen.depth.flatten()[pixel]
+        distance = (depth - along) / self.truncation
+        counts = inside & (depth > 0) & (distance > -1)
+        weight = seen.weight.flatten()[pixel].where(counts, 0)
+        shape = self.weight[chosen].shape
+        self.distance[chosen] += (weight * distance.clamp(max=1).where(counts, 0)).view(shape)
+        self.weight[chosen] += weight.view(shape)
+        colors = seen.colors.flatten(0, 1)[pixel]
+        self.colors[chosen] += (weight[:, None] * colors).view(*shape, 3)
+
+    def _centres(self, chosen: slice) -> Float[Tensor, "voxels 3"]:
+        inner = torch.cartesian_prod(*[torch.arange(BLOCK)] * 3)
+        voxels = self.blocks[chosen, None] * BLOCK + inner
+        return (voxels.flatten(0, 1) + 0.5) * self.voxel
+
+    def _dense_index(self, low: Int64[Tensor, " 3"], sides: list[int]) -> Int64[Tensor, " voxels"]:
+        inner = torch.cartesian_prod(*[torch.arange(BLOCK)] * 3)
+        at = ((self.blocks - low)[:, None] * BLOCK + inner).flatten(0, 1)
+        return (at[:, 0] * sides[1] + at[:, 1]) * sides[2] + at[:, 2]
+
+
+def _blocks_around(points: Float[Tensor, "points 3"], side: float) -> Int64[Tensor, "blocks 3"]:
+    """Return the blocks that hold a point, and all their neighbours."""
+    blocks = (points / side).floor().long().unique(dim=0)
+    around = torch.cartesian_prod(*[torch.arange(-1, 2)] * 3)
+    return (blocks[:, None] + around).flatten(0, 1).unique(dim=0)
