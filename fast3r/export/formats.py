@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fast3r.export import (
+    bundler,
     cameras_json,
     colmap,
     depth_maps,
@@ -68,12 +69,15 @@ FORMATS = {
     "mesh": Format("mesh.ply", mesh.write, module="skimage", extra="mesh"),
     "colmap": Format("colmap/sparse/0", colmap.write, replaces=_MODEL_FILES),
     "colmap-text": Format("colmap/sparse/0", colmap.write_as_text, replaces=_MODEL_FILES),
+    "bundler": Format("bundler", bundler.write),
     "transforms": Format("transforms.json", transforms_json.write),
     "depth": Format("depth", depth_maps.write, draws_points=False),
     "npz": Format("scene.npz", write_archive, draws_points=False),
     "html": Format("scene.html", html.write, module="viser", extra="viewer"),
 }
 """Every format by the name that `--format` takes."""
+
+_BY_NAME_ONLY = ("colmap-text", "bundler")
 
 _BY_SUFFIX = {
     ".ply": "ply",
@@ -88,8 +92,8 @@ _BY_SUFFIX = {
 def chosen_formats(names: Iterable[str], *, table: Mapping[str, Format] = FORMATS) -> list[str]:
     """Return the formats that names ask for, each once; `all` is every one that can be written.
 
-    Of the two encodings of a COLMAP model `all` takes the binary one. A `table` with more formats
-    serves rooms above this one.
+    `all` takes the binary one of the two encodings of a COLMAP model, and not Bundler, which cannot
+    hold every scene. A `table` with more formats serves rooms above this one.
 
     Raises:
         ValueError: A name is unknown.
@@ -98,7 +102,7 @@ def chosen_formats(names: Iterable[str], *, table: Mapping[str, Format] = FORMAT
     chosen: dict[str, None] = {}
     for name in names:
         if name == "all":
-            chosen |= {n: None for n, f in table.items() if f.installed and n != "colmap-text"}
+            chosen |= {n: None for n, f in table.items() if f.installed and n not in _BY_NAME_ONLY}
         elif name not in table:
             raise ValueError(f"unknown format {name!r}; known are {', '.join(table)} and all")
         else:

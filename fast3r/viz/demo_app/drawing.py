@@ -24,6 +24,7 @@ FORMAT_TITLES = {
     "html": "HTML: the 3D view as a page that opens anywhere",
     "colmap": "COLMAP: cameras and points, for splatting and photogrammetry",
     "colmap-text": "COLMAP as text",
+    "bundler": "Bundler: cameras and points, for older photogrammetry",
     "transforms": "transforms.json: cameras, for Nerfstudio",
     "cameras": "cameras.json: cameras and which photos found no place",
     "depth": "Depth maps: a .npz and a .png for each photo",
