@@ -19,6 +19,7 @@ from fast3r.export import (
     las,
     mesh,
     ply,
+    splat,
     transforms_json,
 )
 from fast3r.scene.archive import write_archive
@@ -70,6 +71,7 @@ FORMATS = {
     "colmap": Format("colmap/sparse/0", colmap.write, replaces=_MODEL_FILES),
     "colmap-text": Format("colmap/sparse/0", colmap.write_as_text, replaces=_MODEL_FILES),
     "bundler": Format("bundler", bundler.write),
+    "splat": Format("splat", splat.write),
     "transforms": Format("transforms.json", transforms_json.write),
     "depth": Format("depth", depth_maps.write, draws_points=False),
     "npz": Format("scene.npz", write_archive, draws_points=False),
@@ -77,7 +79,7 @@ FORMATS = {
 }
 """Every format by the name that `--format` takes."""
 
-_BY_NAME_ONLY = ("colmap-text", "bundler")
+_BY_NAME_ONLY = ("colmap-text", "bundler", "splat")
 
 _BY_SUFFIX = {
     ".ply": "ply",

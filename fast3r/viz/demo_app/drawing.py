@@ -25,6 +25,7 @@ FORMAT_TITLES = {
     "colmap": "COLMAP: cameras and points, for splatting and photogrammetry",
     "colmap-text": "COLMAP as text",
     "bundler": "Bundler: cameras and points, for older photogrammetry",
+    "splat": "Splat: photos, cameras and points in one folder, for gsplat, Nerfstudio, Brush",
     "transforms": "transforms.json: cameras, for Nerfstudio",
     "cameras": "cameras.json: cameras and which photos found no place",
     "depth": "Depth maps: a .npz and a .png for each photo",
