@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from fast3r.scene.priors.binding import BoundPriors, bind
+from fast3r.scene.priors.checks import rigid
 from fast3r.scene.priors.types import (
     DepthMaps,
     Distance,
@@ -99,6 +100,12 @@ def test_a_scaled_rotation_is_told_by_how_much() -> None:
 def test_a_mirrored_rotation_is_refused() -> None:
     with pytest.raises(ValueError, match="the rotation mirrors"):
         bound(poses=Poses({"0.jpg": torch.diag(torch.tensor([1.0, 1, -1, 1]))}))
+
+
+def test_a_pose_that_was_inverted_elsewhere_may_be_rounded() -> None:
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[3] = torch.tensor([-6e-17, 1e-17, 0, 1 + 2e-16])
+    assert torch.equal(rigid(matrix, what="pose"), torch.eye(4, dtype=torch.float64))
 
 
 def test_a_transposed_pose_is_refused() -> None:

@@ -112,8 +112,9 @@ def rigid(matrix: Float[Tensor, "rows columns"], *, what: str) -> Float[Tensor, 
     if matrix.shape not in ((3, 4), (4, 4)) or not matrix.isfinite().all():
         raise ValueError(f"{what}: expected 4x4 finite numbers, got shape {tuple(matrix.shape)}")
     matrix = matrix.to(torch.float64)
-    bottom = [0.0, 0.0, 0.0, 1.0]
-    if len(matrix) == 4 and matrix[3].tolist() != bottom:
+    bottom = matrix.new_tensor([0, 0, 0, 1])
+    # Inverted matrices end in numbers like 1e-17.
+    if len(matrix) == 4 and not torch.allclose(matrix[3], bottom, rtol=0, atol=1e-9):
         raise ValueError(
             f"{what}: the last row must be 0 0 0 1, is {matrix[3].tolist()}; is it transposed?"
         )
