@@ -1,12 +1,19 @@
 """`fast3r doctor`: what this machine has, on stdout."""
 
+import torch
+
 from fast3r import __version__
 from fast3r.cli.options.doctor import Doctor
 from fast3r.models.checkpoints import BUNDLED
 from fast3r.models.config import SMALL, Fast3RConfig
-from fast3r.scene.machine import EXTRAS, Device, Machine, estimate_memory, survey
+from fast3r.scene.machine import EXTRAS, Device, Machine, survey
+from fast3r.scene.plan.choosing import Wish, most_views
+from fast3r.scene.plan.situation import situation_on
+from fast3r.scene.plan.workload import Workload
 
 _MODELS = {"small": SMALL, "large": Fast3RConfig()}
+_MOST = 20_000
+"""Views; nobody has run more in one pass, and there is a plan for them all the same."""
 
 
 def run(options: Doctor) -> int:
@@ -32,13 +39,16 @@ def _print_device(device: Device) -> None:
     if device.memory_gib is None or device.free_gib is None:
         print("  memory unknown")
         return
-    print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free; by estimate this holds")
+    print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free; in one pass that holds")
     for name, config in _MODELS.items():
         size = config.image_size
-        need = estimate_memory(config, size=size, precision=device.precision)
-        views = need.views_within(0.9 * device.free_gib)
-        rounded = int(float(f"{views:.2g}"))
-        print(f"    {name}: about {rounded} views of {size}x{size} px")
+        workload = Workload.uniform(_MOST, (size, size), config.encoder.patch)
+        situation = situation_on(torch.device(device.name), config, workload, lazy=True)
+        wish = Wish(size=size, precision=device.precision, may_chunk=False)
+        views = most_views(situation, wish)
+        more = "more than" if views == _MOST else "about"
+        print(f"    {name}: {more} {int(float(f'{views:.2g}'))} photos of {size}x{size} px")
+    print("  'fast3r plan PHOTOS' tells more, also of what does not fit in one pass")
 
 
 def _print_missing(machine: Machine) -> None:

@@ -17,6 +17,22 @@ def check_limits(limits: Mapping[str, float]) -> None:
             raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
+def check_budget(memory_gib: float | None, chunk_views: int | None) -> None:
+    """Make sure that what a run is told about its size can be kept.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if memory_gib is not None:
+        check_limits({"--memory-gib": memory_gib})
+    # The least is that of `fast3r.scene.plan.choosing`, which is too heavy to ask here.
+    if chunk_views is not None and chunk_views < 4:
+        raise ValueError(
+            f"--chunk-views must be at least 4, got {chunk_views}: chunks are joined by the photos "
+            "that they have in common"
+        )
+
+
 def check_port(port: int) -> None:
     """Make sure that a port exists; 0 stands for any that is free.
 

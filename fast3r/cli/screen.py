@@ -36,6 +36,10 @@ class Screen(Watcher):
     ) -> None:
         self._bars.stop()
 
+    def told(self, line: str) -> None:
+        """Show a line that the user should know."""
+        self.say(line)
+
     def started(self, stage: str) -> None:
         """Show that a stage begins."""
         self._tasks[stage] = self._bars.add_task(stage, total=None)

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,9 @@ import torch
 
 from fast3r.models.attention import kernel_order
 from fast3r.models.config import Fast3RConfig
-from fast3r.models.fast3r import Chunks, Fast3R
+from fast3r.models.fast3r import Chunks
+from fast3r.scene.plan.memory import Formats, count
+from fast3r.scene.plan.workload import Workload
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -21,6 +24,8 @@ EXTRAS = {
     "viewer": ("viser",),
     "media": ("av", "pillow_heif"),
     "export": ("laspy", "lazrs"),
+    "mesh": ("skimage",),
+    "masks": ("transformers", "gradio"),
     "eval": ("scipy", "matplotlib"),
     "train": ("scipy", "matplotlib", "lightning", "hydra", "tensorboard", "submitit", "OpenEXR"),
     "refine": ("pycolmap",),
@@ -139,7 +144,7 @@ def hardware_name(device: torch.device) -> str:
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Device memory as a straight line over the number of views; counted by hand, an estimate."""
+    """Memory as a straight line over the number of views."""
 
     fixed_gib: float
     """Weights, and the heads at work."""
@@ -153,24 +158,20 @@ class MemoryNeed:
 
 
 def estimate_memory(config: Fast3RConfig, *, size: int, precision: Precision) -> MemoryNeed:
-    """Return about how much memory square views of `size` pixels need.
+    """Return about how much memory square views of `size` pixels need, as a straight line.
 
-    Counted: the weights, and their copies in half precision; for each view the image, the four
-    token levels that the heads read, keys and values of one layer, and the pointmaps; a chunk of
-    tokens in a layer, or of views in the heads. The number 20 was measured: the small model on a
-    CPU took 15 KiB for each token of a chunk. `benchmarks/forward.py` measures what is needed.
+    The line through the counts by hand for 1000 and 2000 views, with pixels and pointmaps.
     """
-    chunks, bytes_each = Chunks(), 2 if precision == "bfloat16" else 4
-    width = config.fusion.width
-    tokens = (size // config.encoder.patch) ** 2
-    levels = config.encoder.width + 3 * width
-    per_view = tokens * (levels + 2 * width) * bytes_each + 11 * size**2 * 4
-    in_layer = 20 * width * chunks.fusion_tokens * bytes_each
-    in_heads = 6 * config.head.last_features * size**2 * chunks.head_views * 4
-    with torch.device("meta"):
-        parameters = sum(weight.numel() for weight in Fast3R(config).parameters())
-    weights = parameters * (6 if precision == "bfloat16" else 4)
-    return MemoryNeed((weights + max(in_layer, in_heads)) / 2**30, per_view / 2**30)
+    formats = Formats(tokens=2 if precision == "bfloat16" else 4)
+    counts = [
+        count(config, Workload.uniform(n, (size, size), config.encoder.patch), Chunks(), formats)
+        for n in (1, 1000, 2000)
+    ]
+    one, fewer, more = (counted.peak for counted in counts)
+    per_view = (more - fewer) / 1000
+    fixed = max(fewer - 1000 * per_view, one - per_view)
+    outputs = 3 + 16 * (2 if config.head.local else 1)
+    return MemoryNeed(fixed / 2**30, (per_view + outputs * size**2) / 2**30)
 
 
 def _present_devices() -> list[torch.device]:
@@ -208,17 +209,45 @@ def _described(device: torch.device) -> Device:
     )
 
 
+def free_host_bytes() -> int | None:
+    """Return what this process may still take of the host's memory; None where it is not told.
+
+    The least of what the system has, what is left to the container (control groups of both
+    versions), and what `ulimit` leaves.
+    """
+    if sys.platform in ("win32", "darwin"):
+        return None
+    limits = [_available_bytes(), *(limit - used for limit, used in _group_memory())]
+    return max(0, min(limits + _left_by_ulimit()))
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process has now; where that is not told, the most it had."""
+    if sys.platform == "win32":
+        return 0
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def free_device_bytes(device: torch.device) -> int | None:
+    """Return what tensors may still take of a CUDA device; None where it is not told."""
+    if device.type != "cuda":
+        return None
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + idle
+
+
 def _host_memory_gib() -> tuple[float | None, float | None]:
     """Return free and all memory of the host, or of the container that this runs in."""
-    if sys.platform in ("win32", "darwin"):
+    free = free_host_bytes()
+    if free is None:
         return None, None
-    page = os.sysconf("SC_PAGE_SIZE")
-    total = os.sysconf("SC_PHYS_PAGES") * page
-    free = _available_bytes()
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        total, free = min(total, int(text)), min(free, int(text) - used)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    total = min([total, *(limit for limit, _ in _group_memory())])
     return free / 2**30, total / 2**30
 
 
@@ -227,3 +256,52 @@ def _available_bytes() -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _group_memory(root: Path = Path("/")) -> list[tuple[int, int]]:
+    """Return limit and use of each control group that this process is in and that has a limit."""
+    found = []
+    for folder in _group_folders(root):
+        for limit_file, use_file in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            with suppress(OSError, ValueError):  # "max", or not of this version
+                limit = int((folder / limit_file).read_text())
+                used = int((folder / use_file).read_text()) - _cached_bytes(folder)
+                found.append((limit, max(0, used)))
+    return found
+
+
+def _group_folders(root: Path) -> list[Path]:
+    """Return the folders of this process's groups and of all groups that these are part of."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    folders = []
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if controllers not in ("", "memory"):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        # Inside a container the own group may be what is mounted at the top.
+        own = top / path.lstrip("/")
+        folders += [folder for folder in (own, *own.parents) if folder.is_relative_to(top)]
+    return folders
+
+
+def _cached_bytes(folder: Path) -> int:
+    """Return what a group uses for files that were read, and gives back when it must."""
+    numbers = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    names = ("inactive_file", "active_file")
+    return sum(int(numbers.get(f"total_{name}", numbers.get(name, 0))) for name in names)
+
+
+def _left_by_ulimit() -> list[int]:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return []
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return [soft - taken]

@@ -1,10 +1,12 @@
-"""From views to a reconstruction: runs the network, keeps its pointmaps on the host, finds cameras.
+"""From views to a reconstruction: plans the run, runs the network, finds cameras.
 
 Device and precision are decided here, once; nowhere else is the number format changed.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,16 +14,25 @@ from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
 from fast3r.models.fast3r import Chunks, Fast3R
-from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.models.prediction import Pointmap
 from fast3r.scene.cameras import PoseRecipe, ShareFocal, depth_for_camera, recover_cameras
-from fast3r.scene.machine import Precision, choose_device, choose_precision
+from fast3r.scene.machine import Precision, choose_device
+from fast3r.scene.network import NetworkPass
+from fast3r.scene.outputs import Scratch, in_memory
+from fast3r.scene.plan.choosing import FEWEST_CHUNK_VIEWS, Wish, choose, step_down
+from fast3r.scene.plan.memory_error import is_out_of_memory
+from fast3r.scene.plan.plan import Plan
+from fast3r.scene.plan.rates import known_rates
+from fast3r.scene.plan.seconds import with_seconds
+from fast3r.scene.plan.situation import scratch_parent, situation_of
+from fast3r.scene.plan.telling import tell
 from fast3r.scene.priors.applying import apply_priors
 from fast3r.scene.priors.binding import bind
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.fitting import fit_view
-from fast3r.views.view import View
+from fast3r.views.view import SkippedPhoto, View
 from fast3r.views.views import Views
 
 
@@ -34,6 +45,9 @@ def reconstruct(
     device: str | None = None,
     precision: Literal["auto"] | Precision = "auto",
     chunks: Chunks | None = None,
+    chunk_views: int | Literal["auto"] | None = "auto",
+    memory_gib: float | None = None,
+    folder: Path | None = None,
     share_focal: ShareFocal = "camera",
     pose_recipe: PoseRecipe = "robust",
     keep_world: bool = False,
@@ -42,18 +56,29 @@ def reconstruct(
 ) -> Reconstruction:
     """Return the cameras and the depth of a set of views.
 
+    How the run is arranged so that it fits into memory is planned beforehand; should memory run
+    out all the same, the plan steps down and the work goes on. `recorder` learns of both.
+
     Args:
         views: From `fast3r.load_views`; their order does not matter but for the first, whose
             frame becomes the world.
         model: From `fast3r.load_model`.
         seed: Equal seeds give equal results.
         size: Long side in pixels at which the network sees the views; by default the one that the
-            model was trained for. Larger views are made smaller, smaller ones stay.
+            model was trained for, or less where that does not fit. Larger views are made smaller,
+            smaller ones stay.
         device: Moves the model there first ("cuda", "mps", "cpu", "auto" for the best of these);
             by default it stays where it is.
         precision: Of encoder and fusion; the heads always compute in float32. "auto" is bfloat16
-            on CUDA hardware that has it.
+            on CUDA hardware that has it, and where float32 does not fit.
         chunks: How much is worked on at a time; changes memory, never the result.
+        chunk_views: Views go through the network in overlapping chunks of so many; None for one
+            pass over all; "auto" does what fits.
+        memory_gib: Memory that the run may take, of the device where it has its own, otherwise of
+            the host; by default what is free, less a margin.
+        folder: On whose disk pointmaps wait that do not fit in memory; by default a folder for
+            temporary files. A run in chunks keeps them in its subfolder "chunks", so that the same
+            call goes on after an interruption; remove it when the scene is written.
         share_focal: Which views have one focal length in common, see `recover_cameras`.
         pose_recipe: How poses are found, see `recover_cameras`.
         keep_world: Keep what the world head says beside the depth, to compare the two in the
@@ -65,7 +90,8 @@ def reconstruct(
     Raises:
         ValueError: There are no views, they do not fit the model, an option is unknown, or a prior
             cannot be true.
-        MemoryError: The device is too small for so many views.
+        MemoryError: Nothing that is left to try fits; the message says what would.
+        OSError: The disk is full.
     """
     if not views:
         raise ValueError(
@@ -73,24 +99,122 @@ def reconstruct(
         )
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed must be between 0 and 2**64 - 1, got {seed}")
+    if isinstance(chunk_views, int) and chunk_views < FEWEST_CHUNK_VIEWS:
+        raise ValueError(
+            f"chunk_views must be at least {FEWEST_CHUNK_VIEWS}, got {chunk_views}: chunks are "
+            "joined by the views that they have in common"
+        )
     if device is not None:
         model = model.to(choose_device(device))
-    precision = choose_precision(precision, model.device)
-    size = model.config.image_size if size is None else size
-    fitted = [fit_view(view, size=size, patch=model.patch) for view in views]
-    known = bind(priors or Priors(), fitted)
-    recorder = recorder or StageRecorder(model.device)
-    with _explained_out_of_memory(fitted, model.device):
-        predictions = _predict(fitted, model, seed, precision, chunks, recorder)
-    with recorder.stage("cameras"):
+    job = _Job(
+        views=views,
+        model=model,
+        seed=seed,
+        share_focal=share_focal,
+        pose_recipe=pose_recipe,
+        keep_world=keep_world,
+        priors=priors,
+        recorder=recorder or StageRecorder(model.device),
+    )
+    wish = Wish(
+        size=size,
+        precision=precision,
+        chunks=chunks,
+        chunk_views=chunk_views if isinstance(chunk_views, int) else None,
+        # The reference's recipe is there to compare single passes with.
+        may_chunk=chunk_views == "auto" and pose_recipe == "robust",
+    )
+    scratch = Scratch(folder or scratch_parent())
+    try:
+        return _planned(job, wish, scratch, memory_gib=memory_gib, folder=folder)
+    finally:
+        scratch.close()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done, however it is arranged."""
+
+    views: Sequence[View]
+    model: Fast3R
+    seed: int
+    share_focal: ShareFocal
+    pose_recipe: PoseRecipe
+    keep_world: bool
+    priors: Priors | None
+    recorder: StageRecorder
+
+    def fitted(self, size: int) -> list[View]:
+        """Return the views as the network sees them."""
+        return [fit_view(view, size=size, patch=self.model.patch) for view in self.views]
+
+    @property
+    def skipped(self) -> list[SkippedPhoto]:
+        """Photos that could not be read."""
+        return list(self.views.skipped) if isinstance(self.views, Views) else []
+
+
+def _planned(
+    job: _Job, wish: Wish, scratch: Scratch, *, memory_gib: float | None, folder: Path | None
+) -> Reconstruction:
+    """Return the scene, made as planned; where memory runs out, the plan steps down."""
+    fitted = job.fitted(wish.size or job.model.config.image_size)
+    bind(job.priors or Priors(), fitted)  # what cannot be true is refused before the work
+    situation = situation_of(
+        fitted, job.model, memory_gib=memory_gib, keep_world=job.keep_world, folder=folder
+    )
+    plan = choose(situation, wish)
+    work = NetworkPass(fitted, job.model, seed=job.seed, recorder=job.recorder)
+    while True:
+        rates = known_rates(situation.config, situation.device, plan.setting.precision)
+        job.recorder.plan = plan = with_seconds(plan, situation, rates)
+        job.recorder.tell(tell(plan, job.model.device))
+        if plan.size < max(max(view.height, view.width) for view in fitted):
+            fitted = job.fitted(plan.size)
+            work = NetworkPass(fitted, job.model, seed=job.seed, recorder=job.recorder)
+        try:
+            if plan.chunk_views is not None:
+                kept = scratch.folder if folder is None else folder / "chunks"
+                return _in_chunks(job, fitted, plan, kept)
+            return _in_one_pass(job, fitted, plan, work, scratch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).partition("\n")[0][:200] or type(error).__name__
+        # Only now is what the failed attempt held free again.
+        gc.collect()
+        if job.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        lower = step_down(situation, wish, plan)
+        if lower is None:
+            rows, columns = situation.workload.largest
+            raise MemoryError(
+                f"{job.model.device} is too small for {plan.views} views of up to {columns}x{rows} "
+                f"px, and nothing is left to try ({reason}); use fewer views (--num-frames for a "
+                "video) or a smaller --size. 'fast3r plan' says what fits"
+            )
+        job.recorder.tell(f"memory ran out on {job.model.device}; going on with less")
+        plan = lower
+
+
+def _in_one_pass(
+    job: _Job, fitted: list[View], plan: Plan, work: NetworkPass, scratch: Scratch
+) -> Reconstruction:
+    """Return the scene of views that go through the network together."""
+    device, seed = job.model.device, job.seed
+    keep = scratch.keep if plan.setting.outputs == "files" else in_memory
+    predictions = work.predictions(plan.setting, keep)
+    known = bind(job.priors or Priors(), fitted)
+    with job.recorder.stage("cameras"):
         found = recover_cameras(
             predictions,
             fitted,
-            share_focal=share_focal,
-            pose_recipe=pose_recipe,
+            share_focal=job.share_focal,
+            pose_recipe=job.pose_recipe,
             known_intrinsics=known.intrinsics,
-            device=model.device,
+            device=device,
             seed=seed,
+            keep=keep,
         )
     scene = Reconstruction(
         views=fitted,
@@ -98,97 +222,43 @@ def reconstruct(
         depth=found.depth,
         confidence=found.confidence,
         failures=found.failures,
-        skipped=list(views.skipped) if isinstance(views, Views) else [],
+        skipped=job.skipped,
         scale=Scale(),
-        world_pointmaps=[_without_batch(p.world) for p in predictions] if keep_world else None,
+        world_pointmaps=[_unbatched(p.world) for p in predictions] if job.keep_world else None,
     )
-    if priors is None:
+    if job.priors is None:
         return scene
 
     def depth_for(index: int, camera: Camera) -> Tensor | None:
-        return depth_for_camera(
-            predictions[index], fitted[index], camera, device=model.device, seed=seed
-        )
+        return depth_for_camera(predictions[index], fitted[index], camera, device=device, seed=seed)
 
     return apply_priors(
         scene, known, seen_focals_px=found.seen_focals_px, depth_for=depth_for, seed=seed
     )
 
 
-def _without_batch(pointmap: Pointmap) -> Pointmap:
-    return Pointmap(pointmap.points[0], pointmap.confidence[0])
+def _in_chunks(job: _Job, fitted: list[View], plan: Plan, folder: Path) -> Reconstruction:
+    """Return the scene of views that go through the network in overlapping chunks."""
+    from fast3r.scene.long import reconstruct_long
 
-
-@torch.inference_mode()
-def _predict(
-    views: Sequence[View],
-    model: Fast3R,
-    seed: int,
-    precision: Precision,
-    chunks: Chunks | None,
-    recorder: StageRecorder,
-) -> list[Prediction]:
-    """Return the pointmaps of each view on the host, copied there as the heads make them."""
-    images, masks = _inputs(views)
-    with (
-        recorder.stage("encoder and fusion"),
-        torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"),
-    ):
-        tokens = model.tokens(images, seed=seed, masks=masks, chunks=chunks)
-    # The heads run without autocast: in bfloat16 their last layer would round each coordinate to 1
-    # part in 256, a noise of one pixel. In float32 the pointmaps are four times less rough.
-    found: dict[int, Prediction] = {}
-    with recorder.stage("pointmaps") as tell:
-        for index, prediction in model.predict(tokens, chunks=chunks):
-            found[index] = _on_host(prediction)
-            tell(len(found), len(views))
-    return [found[index] for index in range(len(views))]
-
-
-def _inputs(views: Sequence[View]) -> tuple[list[Tensor], list[Tensor] | None]:
-    """Return images and masks with a batch axis; no masks where no view has one.
-
-    One loop, because a view may be decoded anew each time it is looked at.
-    """
-    pairs = [(view.image[None], view.mask) for view in views]
-    images = [image for image, _ in pairs]
-    if all(mask is None for _, mask in pairs):
-        return images, None
-    everywhere = [torch.ones_like(image[:, 0], dtype=torch.bool) for image in images]
-    masks = [mask if mask is None else mask[None] for _, mask in pairs]
-    return images, [e if m is None else m for m, e in zip(masks, everywhere, strict=True)]
-
-
-def _on_host(prediction: Prediction) -> Prediction:
-    local = None if prediction.local is None else _pointmap_on_host(prediction.local)
-    return Prediction(_pointmap_on_host(prediction.world), local)
-
-
-def _pointmap_on_host(pointmap: Pointmap) -> Pointmap:
-    # A copy, also on the CPU: a slice would keep the whole chunk that it is part of alive.
-    points, confidence = (
-        torch.empty(tensor.shape).copy_(tensor) for tensor in (pointmap.points, pointmap.confidence)
+    assert plan.chunk_views is not None
+    scene = reconstruct_long(
+        fitted,
+        job.model,
+        chunk_views=plan.chunk_views,
+        overlap=plan.overlap,
+        folder=folder / f"{plan.size}-{plan.chunk_views}-{plan.setting.precision}",
+        seed=job.seed,
+        size=plan.size,
+        precision=plan.setting.precision,
+        chunks=plan.setting.chunks,
+        share_focal=job.share_focal,
+        keep_world=job.keep_world,
+        priors=job.priors,
+        recorder=job.recorder,
     )
-    return Pointmap(points, confidence)
+    return replace(scene, skipped=job.skipped)
 
 
-@contextmanager
-def _explained_out_of_memory(views: Sequence[View], device: torch.device) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        if not _is_out_of_memory(error):
-            raise
-        largest = max(views, key=lambda view: view.height * view.width)
-        raise MemoryError(
-            f"{device} is too small for {len(views)} views of up to "
-            f"{largest.width}x{largest.height} px; use fewer views (--num-frames for a video), "
-            "a smaller --size, or --precision bfloat16. 'fast3r doctor' says what fits"
-        ) from error
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Only CUDA has a class for this; MPS and the host tell by their message.
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return True
-    return "out of memory" in str(error) or "can't allocate memory" in str(error)
+def _unbatched(pointmap: Pointmap) -> Pointmap:
+    return Pointmap(pointmap.points[0], pointmap.confidence[0])

@@ -9,6 +9,8 @@ from functools import partial
 
 import torch
 
+from fast3r.scene.plan.plan import Plan
+
 
 @dataclass(frozen=True)
 class StageCost:
@@ -30,6 +32,9 @@ class StageCost:
 class Watcher:
     """Told how far a run is; this one does nothing about it."""
 
+    def told(self, line: str) -> None:
+        """Learn something that the user should know."""
+
     def started(self, stage: str) -> None:
         """Learn that a stage begins."""
 
@@ -49,8 +54,17 @@ class StageRecorder:
         """Measure on the host and, where it is a CUDA device, on `device`."""
         self.costs: list[StageCost] = []
         """The stages that have ended."""
+        self.lines: list[str] = []
+        """What the user was told."""
+        self.plan: Plan | None = None
+        """What is being carried out, or was in the end."""
         self._device = torch.device(device)
         self._watcher = watcher or Watcher()
+
+    def tell(self, line: str) -> None:
+        """Tell the user something in one line, and remember it."""
+        self.lines.append(line)
+        self._watcher.told(line)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:

@@ -1,0 +1,136 @@
+"""Memory that a run takes on this machine: the count by hand, and what libraries add to it.
+
+The constants were fitted by `benchmarks/plan.py`, which measures each stage in a process of its
+own; those of CUDA are stated where they are, and have not been measured.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fast3r.models.config import Fast3RConfig
+from fast3r.models.fast3r import Chunks
+from fast3r.scene.machine import Precision
+from fast3r.scene.plan.memory import Formats, count
+from fast3r.scene.plan.workload import Workload
+
+Outputs = Literal["memory", "files"]
+"""Where pointmaps wait for the cameras: in memory, or in files that the system reads back."""
+
+MIB = 2**20
+_POINTMAP_BYTES = 16
+"""Of one pixel: a point and its confidence in float32."""
+
+# What torch's libraries take on first use, and what malloc loses between tensors that are too
+# small to get pages of their own (32 MiB is where glibc stops to reuse).
+_LIBRARIES = 64 * MIB
+_HEAP_LOSS, _HEAP_BLOCK = 1.0, 32 * MIB
+# Of a pixel of the 16 views whose cameras are found at a time.
+_CAMERA_BYTES, _CAMERA_VIEWS = 110, 16
+# Of a pixel: the points of each view, and all of them together, of which 30 % are left out.
+_CLOUD_BYTES = 56
+# Unmeasured: the share that CUDA's caching allocator loses, and the workspaces of its libraries.
+_CUDA_LOSS, _CUDA_LIBRARIES = 0.08, 256 * MIB
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a pass is done; only the precision changes its numbers."""
+
+    precision: Precision = "float32"
+    """Of encoder and fusion."""
+
+    chunks: Chunks = field(default_factory=Chunks)
+    """How much is worked on at a time."""
+
+    outputs: Outputs = "memory"
+    """Where pointmaps are kept."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Most bytes at any time."""
+
+    host: int
+    """Memory of the process, all that it has loaded included."""
+
+    device: int | None
+    """Memory of the device where it has its own; None where it computes in the host's."""
+
+    files: int
+    """Disk space for tensors in files, freed at the end."""
+
+    weights: int
+    """The share of the model: in the device's memory or, where it has none, in the host's."""
+
+    photos: int
+    """The share of the photos at network size, in the host's memory."""
+
+    stages: tuple[int, ...]
+    """The share of each stage that depends on how the run is arranged."""
+
+    cloud: int
+    """Memory of the process once the points of all views are put together, as for scene.ply."""
+
+
+def need_of(
+    config: Fast3RConfig,
+    workload: Workload,
+    setting: Setting,
+    *,
+    own_memory: bool,
+    resident: int,
+    weight_bytes: int = 4,
+    keep_world: bool = False,
+    lazy: bool = False,
+    processes: int = 1,
+) -> Need:
+    """Return what a pass and the cameras need.
+
+    Args:
+        config: Shape of the model.
+        workload: The views.
+        setting: How the pass is done.
+        own_memory: Whether the device has memory of its own, as CUDA devices have.
+        resident: Memory of the process before it loads model and photos.
+        weight_bytes: Of each weight of the model.
+        keep_world: Whether world pointmaps stay.
+        lazy: Whether photos are decoded when looked at, and not kept.
+        processes: How many share the pass, each on a device with memory of its own. Without such,
+            all take from the host what one would.
+    """
+    formats = Formats(weight_bytes, 2 if setting.precision == "bfloat16" else weight_bytes)
+    counted = count(
+        config, workload, setting.chunks, formats, processes=processes if own_memory else 1
+    )
+    pixels = workload.pixels
+    photos = 0 if lazy else pixels * 3
+    maps = pixels * _POINTMAP_BYTES * (2 if config.head.local else 1)
+    # Depth, and world pointmaps on request; the confidence stays where it is.
+    results = pixels * (4 + _POINTMAP_BYTES * keep_world)
+    in_files = setting.outputs == "files"
+    kept = 0 if in_files else maps
+    # Images are floats, once by themselves and once as a batch.
+    images = 24 * workload.most_pixels(setting.chunks.encoder_views) + pixels * workload.masked
+    cameras = _CAMERA_BYTES * workload.most_pixels(_CAMERA_VIEWS)
+    at_the_end = kept + (0 if in_files else results) + cameras * (not own_memory)
+    held = resident + _LIBRARIES + photos
+    network = (counted.encoder + images, counted.fusion, counted.heads)
+    if own_memory:
+        largest = counted.weights + max(*network, cameras)
+        device = int(largest * (1 + _CUDA_LOSS)) + _CUDA_LIBRARIES
+        # A chunk on its way to the host is there twice.
+        stages = (images, kept + 12 * maps // max(1, len(workload)), at_the_end)
+    else:
+        device = None
+        stages = (*network[:2], counted.heads + kept, at_the_end)
+        lost = _HEAP_LOSS * min(counted.fusion - counted.levels, _HEAP_BLOCK)
+        held += int(counted.weights + lost)
+    return Need(
+        host=held + max(stages),
+        device=device,
+        files=maps + results if in_files else 0,
+        weights=counted.weights,
+        photos=photos,
+        stages=(*network, *stages) if own_memory else stages,
+        cloud=held + pixels * (8 + _CLOUD_BYTES),
+    )
