@@ -1,0 +1,143 @@
+"""The folder of a long run: one file for each pass, and what they were made from."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.staging import staging
+
+_FORMAT, _VERSION = "fast3r long reconstruction", 1
+# Two neighbours and what lies between them.
+_RECENT = 3
+
+
+class WorkFolder:
+    """Keeps scenes, so that a run that was stopped goes on where it was.
+
+    A file appears whole or not at all, so what is there can be trusted at any time.
+    """
+
+    def __init__(self, path: Path, *, model: str, options: dict[str, Any]) -> None:
+        """Use a folder, which is made where missing.
+
+        Raises:
+            ValueError: It holds passes of another model or with other options.
+            OSError: It cannot be written to.
+        """
+        self.path = path
+        self._recent: dict[str, Reconstruction] = {}
+        path.mkdir(parents=True, exist_ok=True)
+        for leftover in path.glob(".fast3r-*"):  # of a run that was killed while it wrote
+            shutil.rmtree(leftover, ignore_errors=True)
+        self._manifest = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "model": model,
+            "options": options,
+            "views": None,
+        }
+        self._earlier = self._read_manifest()
+        if self._earlier is not None:
+            self._refuse_changes(self._earlier)
+
+    def bind(self, views: list[tuple[str, str]]) -> None:
+        """Refuse to go on with other views than before; otherwise remember them.
+
+        Args:
+            views: Name and digest of each.
+
+        Raises:
+            ValueError: A view has changed, or there are more or fewer of them.
+        """
+        now = [list(view) for view in views]
+        before = None if self._earlier is None else self._earlier["views"]
+        if before is not None and before != now:
+            raise ValueError(self._refusal(_what_changed(before, now)))
+        self._manifest["views"] = now
+        with staging(self.path) as stage:
+            text = json.dumps(self._manifest, indent=1)
+            (stage / "manifest.json").write_text(text + "\n", encoding="utf-8")
+
+    def descriptors(self) -> Float[Tensor, "views channels"] | None:
+        """Return what each view is like, if that is known already."""
+        path = self.path / "descriptors.npy"
+        return torch.from_numpy(np.load(path)) if path.exists() else None
+
+    def keep_descriptors(self, descriptors: Float[Tensor, "views channels"]) -> None:
+        """Keep what each view is like."""
+        with staging(self.path) as stage:
+            np.save(stage / "descriptors.npy", descriptors.numpy())
+
+    def has(self, name: str) -> bool:
+        """Tell whether a scene is there."""
+        return self._file(name).exists()
+
+    def load(self, name: str) -> Reconstruction:
+        """Return a scene that is there.
+
+        Raises:
+            ValueError: Its file is damaged.
+        """
+        if name not in self._recent:
+            while len(self._recent) >= _RECENT:
+                self._recent.pop(next(iter(self._recent)))
+            self._recent[name] = Reconstruction.load(self._file(name))
+        return self._recent[name]
+
+    def make(self, name: str, make: Callable[[], Reconstruction]) -> None:
+        """Write a scene, unless it is there already."""
+        if not self.has(name):
+            make().save(self._file(name))
+
+    def _file(self, name: str) -> Path:
+        return self.path / f"{name}.npz"
+
+    def _read_manifest(self) -> dict[str, Any] | None:
+        path = self.path / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            self._refuse_foreign()
+            return None
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}; delete {self.path}") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+            raise ValueError(f"{path} is not of a long reconstruction; use another folder")
+        return manifest
+
+    def _refuse_foreign(self) -> None:
+        if any(self.path.glob("*.npz")):
+            raise ValueError(f"{self.path} holds .npz files of something else; use an empty folder")
+
+    def _refuse_changes(self, earlier: dict[str, Any]) -> None:
+        if earlier.get("version") != _VERSION:
+            raise ValueError(self._refusal("another version of fast3r"))
+        if earlier["model"] != self._manifest["model"]:
+            now = self._manifest["model"]
+            raise ValueError(self._refusal(f"another model ({earlier['model']}, now {now})"))
+        options = self._manifest["options"]
+        for name in sorted({*options, *earlier["options"]}):
+            before, now = earlier["options"].get(name), options.get(name)
+            if before != now:
+                raise ValueError(self._refusal(f"{name}={before}, now {now}"))
+
+    def _refusal(self, difference: str) -> str:
+        return (
+            f"{self.path} holds passes made with {difference}; to go on, use what was used "
+            "before; to start anew, delete the folder or use another one"
+        )
+
+
+def _what_changed(before: list[list[str]], now: list[list[str]]) -> str:
+    if len(before) != len(now):
+        return f"{len(before)} views, now {len(now)}"
+    changed = [new[0] for old, new in zip(before, now, strict=True) if old != new]
+    return f"other photos: {len(changed)} of {len(now)} have changed, such as {changed[0]}"
