@@ -1,0 +1,192 @@
+"""What `fast3r scene` can be told."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg
+
+from fast3r.cli.options.common import Formats, Talk
+
+_Photos = Annotated[
+    Positional[tuple[str, ...]], arg(metavar="PHOTOS", help_behavior_hint="(required)")
+]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Change a scene that stands: add, localize, remove, merge, align.
+
+    Scenes are what 'reconstruct --format npz' saved. Nothing is reconstructed anew.
+
+    Examples:
+      fast3r scene add out more/ --output grown
+      fast3r scene localize out today.jpg --output found
+      fast3r scene remove out blurred.jpg --output rest
+      fast3r scene merge kitchen hall --output flat
+      fast3r scene align out --up ground --distance door.jpg sink.jpg 2.4 --output aligned
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Changed:
+    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
+    """A scene.npz, or the folder that holds it."""
+
+    output: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the results; made where missing."""
+
+    format: Formats = ()
+    """Also colmap, colmap-text, transforms, glb, laz, depth, html, still (picture), or all."""
+
+    min_conf_percentile: float = 30.0
+    """Percentage of each photo's points, the least sure ones, that point clouds leave out."""
+
+    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
+    """Common to all commands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
+    """small (bundled), large (the published one), a folder with weights, or a hub repository."""
+
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
+    """Where to compute: auto, cuda, cuda:1, mps, cpu."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the transformer; auto is bfloat16 on CUDA devices that have it."""
+
+    size: Annotated[int | None, arg(metavar="PX")] = None
+    """Long side of the photos as the network sees them; by default what the model was made for."""
+
+    seed: int = 0
+    """The same seed gives the same result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Beside(_Seen):
+    references: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ()
+    """Photos of the scene to compare with; by default those most like the new ones."""
+
+    max_references: int = 8
+    """Photos of the scene that are chosen for each pass, at most."""
+
+    exact: FlagCreatePairsOff[bool] = False
+    """First try features shared with the scene; for scenes with exact cameras, from --refine."""
+
+    masks: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of images, named like the new photos, that are black where the scene is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddToScene(_Beside, _Changed):
+    """Find the place of more photos in a scene; what stands stays as it is, bit by bit.
+
+    Writes scene.npz, cameras.json, scene.ply and added.json, which tells what became of each photo,
+    and prints the name of the output folder.
+
+    Examples:
+      fast3r scene add out more/ --output grown
+      fast3r scene add out new1.jpg new2.jpg --output grown --format colmap
+    """
+
+    photos: _Photos
+    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
+
+    photos_at_once: int = 8
+    """New photos of each pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizeInScene(_Beside):
+    """Find where photos were taken in a scene, each by itself; the scene does not change.
+
+    Writes cameras.json, in the world of the scene, and localized.json, which tells what each camera
+    rests on, and prints the name of the output folder. Exits with 2 if no photo was found.
+
+    Examples:
+      fast3r scene localize out today.jpg --output found
+      fast3r scene localize refined frames/ --output found --exact
+    """
+
+    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
+    """A scene.npz, or the folder that holds it."""
+
+    photos: _Photos
+    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
+
+    output: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the results; made where missing."""
+
+    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
+    """Common to all commands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveFromScene(_Changed):
+    """Leave photos out of a scene; the others stay as they are, bit by bit.
+
+    Writes scene.npz, cameras.json and scene.ply, and prints the name of the output folder.
+
+    Examples:
+      fast3r scene remove out blurred.jpg --output rest
+      fast3r scene remove out IMG_7 IMG_9 --output rest
+    """
+
+    names: Annotated[
+        Positional[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(required)")
+    ]
+    """Photos of the scene, with or without folders and ending."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeScenes(_Seen, _Changed):
+    """Bring two scenes together, by common photos, or by a pass over photos of both.
+
+    Common photos are those of equal content, whatever they are called. The model is only loaded
+    where there are none, or where they contradict each other. Writes scene.npz, cameras.json,
+    scene.ply and merged.json, which tells how well the scenes agree, and prints the name of the
+    output folder.
+
+    Examples:
+      fast3r scene merge kitchen hall --output flat
+      fast3r scene merge day1/scene.npz day2/scene.npz --output both --model large
+    """
+
+    other: Annotated[Positional[Path], arg(metavar="OTHER")]
+    """The second scene, likewise."""
+
+    max_bridge_views: int = 16
+    """Photos of the pass over both, half of them from each scene."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignScene(_Changed):
+    """Give a scene another unit, origin or vertical; its shape stays.
+
+    Writes scene.npz, cameras.json and scene.ply, and prints the name of the output folder. Points
+    are NAME:X,Y, a pixel of the original photo; NAME alone is where the camera stood.
+
+    Examples:
+      fast3r scene align out --up upright --output aligned
+      fast3r scene align out --up ground --origin door.jpg --output aligned
+      fast3r scene align out --distance a.jpg:812,640 a.jpg:1120,655 0.9 --output metric
+    """
+
+    up: Literal["upright", "ground"] | None = None
+    """The z axis points up: the photos were taken upright, or the largest plane below is level."""
+
+    distance: Annotated[
+        UseAppendAction[tuple[tuple[str, str, float], ...]], arg(metavar="POINT POINT METRES")
+    ] = ()
+    """A length that was measured, which makes the unit the metre; may be given several times."""
+
+    origin: Annotated[str | None, arg(metavar="NAME|cameras")] = None
+    """Photo whose camera becomes the origin, or 'cameras' for the middle of all."""
+
+    seed: int = 0
+    """The same seed gives the same result."""
+
+
+SceneCommand = AddToScene | LocalizeInScene | RemoveFromScene | MergeScenes | AlignScene

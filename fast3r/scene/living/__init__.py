@@ -1,0 +1,1 @@
+"""Scenes that grow, shrink and join, without redoing what stands."""
