@@ -1,11 +1,12 @@
 """A folder of masks beside the photos: which mask belongs to which photo, and reading it.
 
-Pixels that are not zero are kept. A mask is drawn on the photo as it is seen, upright.
+Pixels that are not zero are kept, or with `keeps="black"` those that are. A mask is drawn on the
+photo as it is seen, upright.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,67 +24,142 @@ from fast3r.views.decode import (
 from fast3r.views.exif import read_exif
 from fast3r.views.integrity import is_whole
 from fast3r.views.resize import Resize
-from fast3r.views.sources import PHOTO_SUFFIXES, PhotoFile
+from fast3r.views.sources import PHOTO_SUFFIXES, MaskKeeps, PhotoFile
 
 _ASPECT_TOLERANCE = 0.03
 """Masks may be smaller than their photos; rounding changes the aspect of small ones a little."""
 
+_LEAST_KEPT = 0.01
+"""A photo of which a mask leaves a smaller share is left out."""
 
-def find_masks(folder: Path, photos: Sequence[PhotoFile]) -> list[PhotoFile]:
-    """Return the photos with their masks: for `a.jpg`, `a.png` (any image) or `a.jpg.png`.
+_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
+"""Their black is not quite zero, so that white begins at half."""
 
-    Photos without a mask are used whole.
+
+@dataclass(frozen=True)
+class MaskFolder:
+    """The masks in a folder."""
+
+    folder: Path
+    """Where they are."""
+
+    paths: dict[str, Path]
+    """By name: the path from the folder, without its last ending."""
+
+    keeps: MaskKeeps
+    """What belongs to the scene in them."""
+
+    @classmethod
+    def find(cls, folder: Path, keeps: MaskKeeps = "white") -> "MaskFolder":
+        """Return the masks in a folder and the folders in it.
+
+        Raises:
+            ValueError: There is no such folder, it has no images, two masks have one name, or
+                `keeps` is unknown.
+        """
+        if keeps not in ("white", "black"):
+            raise ValueError(f"masks_keep must be white or black, got {keeps!r}")
+        if not folder.is_dir():
+            raise ValueError(f"masks must be a folder; {folder} is not")
+        paths: dict[str, Path] = {}
+        for path in sorted(folder.rglob("[!.]*")):
+            if path.suffix.lower() in PHOTO_SUFFIXES:
+                key = path.relative_to(folder).with_suffix("").as_posix()
+                if key in paths:
+                    raise ValueError(
+                        f"two masks have one name: {paths[key]} and {path}; remove one"
+                    )
+                paths[key] = path
+        if not paths:
+            raise ValueError(
+                f"there are no masks in {folder}: it holds no images; "
+                "'fast3r mask PHOTOS --output DIR' makes some"
+            )
+        return cls(folder, paths, keeps)
+
+    def of(self, name: str) -> Path | None:
+        """Return the mask of a photo or frame: for `a.jpg`, `a.jpg.png` or `a.png` (any image)."""
+        return self.paths.get(name) or self.paths.get(_stem(name))
+
+    def given(self, photo: PhotoFile) -> PhotoFile:
+        """Return a photo with its mask, if it has one.
+
+        Raises:
+            ValueError: The mask is the photo itself.
+        """
+        mask = self.of(photo.name)
+        if mask is not None and mask.resolve() == photo.path.resolve():
+            raise ValueError(
+                f"{mask} is a photo and cannot be its own mask; masks need a folder of their own"
+            )
+        return replace(photo, mask_path=mask, mask_keeps=self.keeps)
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Accept masks for all photos, masks for some of them, and masks for more than them.
+
+        Raises:
+            ValueError: No mask belongs to a photo, or photos without mask meet masks without photo.
+        """
+        bare = [name for name in names if self.of(name) is None]
+        if len(bare) == len(names):
+            raise ValueError(
+                f"none of the {len(self.paths)} masks in {self.folder} is named like a photo, "
+                f"such as {_as_mask(names[0])}; the first is {min(self.paths.values()).name}"
+            )
+        wanted = {key for name in names for key in (name, _stem(name))}
+        idle = sorted(path for key, path in self.paths.items() if key not in wanted)
+        if bare and idle:
+            raise ValueError(
+                f"{_count(bare, 'photo')} no mask, such as {bare[0]}, while {_count(idle, 'mask')} "
+                f"no photo, such as {idle[0].relative_to(self.folder)}; name the mask of "
+                f"{bare[0]} {_as_mask(bare[0])}, or remove the masks that have no photo"
+            )
+
+
+def check_mask(file: PhotoFile, resize: Resize, orientation: int) -> None:
+    """Accept a mask that is whole, has the photo's shape, and leaves something of it.
 
     Raises:
-        ValueError: There is no such folder, no mask belongs to a photo, or two have one name.
+        UnreadablePhotoError: It cannot be read, has another shape, or leaves too little.
     """
-    if not folder.is_dir():
-        raise ValueError(f"masks must be a folder; {folder} is not")
-    masks: dict[str, Path] = {}
-    for path in sorted(folder.rglob("[!.]*")):
-        if path.suffix.lower() in PHOTO_SUFFIXES:
-            key = path.relative_to(folder).with_suffix("").as_posix()
-            if key in masks:
-                raise ValueError(f"two masks have one name: {masks[key]} and {path}; remove one")
-            masks[key] = path
-    found = [replace(photo, mask_path=_mask_of(photo.name, masks)) for photo in photos]
-    if not any(photo.mask_path for photo in found):
-        raise ValueError(
-            f"none of the {len(masks)} masks in {folder} is named like a photo, "
-            f"such as {photos[0].path}"
+    mask = read_mask(file, resize, orientation)
+    if mask is not None:
+        check_kept(np.asarray(mask) > 0)
+
+
+def check_kept(mask: Bool[np.ndarray, "height width"], patch: int = 1) -> None:
+    """Accept a mask that leaves at least 1 % of a photo, and half of some patch of the network.
+
+    Raises:
+        UnreadablePhotoError: It leaves less.
+    """
+    rows, columns = mask.shape[0] // patch, mask.shape[1] // patch
+    patches = mask[: rows * patch, : columns * patch].reshape(rows, patch, columns, patch)
+    if mask.mean() < _LEAST_KEPT or patches.mean(axis=(1, 3)).max() < 0.5:
+        raise UnreadablePhotoError(
+            f"its mask keeps {mask.mean():.1%} of it, too little to be used (at least 1 % and one "
+            "patch); if white marks what is to go, say masks_keep='black' (--masks-keep black)"
         )
-    return found
 
 
-def check_mask(path: Path, resize: Resize, orientation: int) -> None:
-    """Accept a mask whose file is whole and whose shape is the photo's, without decoding it.
-
-    Raises:
-        UnreadablePhotoError: The mask cannot be read, or its shape is not the photo's.
-    """
-    with _open_mask(path) as image:
-        _turns(image, resize, orientation)
-        if not is_whole(path, image):
-            raise UnreadablePhotoError("the file is cut short")
-
-
-def read_mask(path: Path, resize: Resize, orientation: int) -> Bool[np.ndarray, "height width"]:
-    """Return where a mask keeps its photo, resized like the photo's content by nearest pixel.
+def read_mask(file: PhotoFile, resize: Resize, orientation: int) -> Image.Image | None:
+    """Return the mask of a photo, upright, white where it keeps it; None if it has none.
 
     `orientation` is the photo's: a mask that fits only its stored pixels is turned along.
 
     Raises:
         UnreadablePhotoError: The mask cannot be read, or its shape is not the photo's.
     """
-    with _open_mask(path) as image:
+    if file.mask_path is None:
+        return None
+    with _open_mask(file.mask_path) as image:
         own, photos = _turns(image, resize, orientation)
+        if not is_whole(file.mask_path, image):
+            raise UnreadablePhotoError("the file is cut short")
         image.load()
-        mask = upright(upright(_kept(image), stored_orientation(image, own)), photos)
-    x, y = mask.width / resize.original_width, mask.height / resize.original_height
-    left, top, right, bottom = resize.box
-    box = left * x, top * y, min(right * x, mask.width), min(bottom * y, mask.height)
-    content = (resize.content_width, resize.content_height)
-    return np.asarray(mask.resize(content, Image.Resampling.NEAREST, box=box)) > 0
+        kept = _not_black(image)
+        white = Image.fromarray(kept if file.mask_keeps == "white" else ~kept).convert("L")
+        return upright(upright(white, stored_orientation(image, own)), photos)
 
 
 @contextmanager
@@ -111,24 +187,31 @@ def _turns(image: Image.Image, resize: Resize, orientation: int) -> tuple[int, i
     )
 
 
-def _mask_of(name: str, masks: Mapping[str, Path]) -> Path | None:
-    return masks.get(name) or masks.get(PurePosixPath(name).with_suffix("").as_posix())
-
-
-def _kept(image: Image.Image) -> Image.Image:
-    """Return white where any colour is not zero and the mask is not transparent."""
+def _not_black(image: Image.Image) -> Bool[np.ndarray, "height width"]:
+    """Return where any colour is not black and the mask is not transparent."""
+    black = 127 if image.format in _LOSSY_FORMATS else 0
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     values, bands = np.asarray(image), image.getbands()
     if values.ndim == 2:
-        kept = values != 0
-    elif bands[-1] == "A":
-        kept = values[..., :-1].any(-1) & (values[..., -1] != 0)
-    else:
-        kept = values.any(-1)
-    return Image.fromarray(np.where(kept, np.uint8(255), np.uint8(0)))
+        return values > black
+    if bands[-1] == "A":
+        return (values[..., :-1] > black).any(-1) & (values[..., -1] > black)
+    return np.asarray((values > black).any(-1))
 
 
 def _fits(width: int, height: int, resize: Resize) -> bool:
     aspect = width / height * resize.original_height / resize.original_width
     return abs(aspect - 1) < _ASPECT_TOLERANCE
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _as_mask(name: str) -> str:
+    return f"{name}.png"
+
+
+def _count(names: Sequence[object], noun: str) -> str:
+    return f"1 {noun} has" if len(names) == 1 else f"{len(names)} {noun}s have"

@@ -7,6 +7,8 @@ white ceiling passes for an overcast sky, so this is to be switched on by a pers
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from fast3r.views.masking.regions import flooded, grown
+
 _COARSE_PX = 128
 """Long side at which regions are followed."""
 _LEAST_AREA = 0.01
@@ -27,9 +29,9 @@ def sky_mask(photo: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "he
     if not sky.any():
         return np.zeros((height, width), dtype=bool)
     # Within the region wires and birds are sky; at its rim each pixel has its own colour.
-    inner = ~_grown(~sky, 1)
+    inner = ~grown(~sky, 1)
     fine = [np.kron(mask, np.ones((block, block), bool))[:height, :width] for mask in (inner, sky)]
-    return fine[0] | (_grown(fine[1], 2 * block) & colored)
+    return fine[0] | (grown(fine[1], 2 * block) & colored)
 
 
 def _sky_colored(photo: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "height width"]:
@@ -65,46 +67,14 @@ def _hanging_from_the_top(allowed: Bool[np.ndarray, "rows columns"]) -> np.ndarr
     for first, last in _runs(allowed[0]):
         if sky[0, first] or last - first < _LEAST_EDGE * allowed.shape[1]:
             continue
-        region = _flood(allowed, slice(first, last))
+        start = np.zeros_like(allowed)
+        start[0, first:last] = True
+        region = flooded(allowed, start)
         if region.mean() > _LEAST_AREA:
             sky |= region
     return sky
 
 
-def _flood(allowed: Bool[np.ndarray, "rows columns"], start: slice) -> np.ndarray:
-    """Return the allowed pixels that hang together with some of the first row."""
-    reached = np.zeros_like(allowed)
-    reached[0, start] = True
-    rows, before = allowed.shape[0], 0
-    while (count := np.count_nonzero(reached)) != before:
-        before = count
-        for row in (*range(1, rows), *range(rows - 2, -1, -1)):
-            touched = reached[max(row - 1, 0)] | reached[row] | reached[min(row + 1, rows - 1)]
-            reached[row] = _whole_runs(allowed[row], touched)
-    return reached
-
-
-def _whole_runs(allowed: Bool[np.ndarray, " columns"], touched: np.ndarray) -> np.ndarray:
-    """Return the runs of allowed pixels of which some are touched."""
-    starts = np.concatenate((allowed[:1], allowed[1:] & ~allowed[:-1]))
-    run = np.cumsum(starts)
-    hit = np.bincount(run, weights=allowed & touched, minlength=run[-1] + 1) > 0
-    return allowed & hit[run]
-
-
 def _runs(allowed: Bool[np.ndarray, " columns"]) -> list[tuple[int, int]]:
     steps = np.flatnonzero(np.diff(np.concatenate(([0], allowed.astype(np.int8), [0]))))
     return [(int(first), int(last)) for first, last in steps.reshape(-1, 2)]
-
-
-def _grown(mask: Bool[np.ndarray, "rows columns"], by: int) -> Bool[np.ndarray, "rows columns"]:
-    """Return a mask grown by so many pixels to all sides; what is outside counts for nothing."""
-    for axis in (0, 1):
-        total = np.cumsum(mask, axis=axis, dtype=np.int32)
-        size = mask.shape[axis]
-        upper = total.take(np.minimum(np.arange(size) + by, size - 1), axis=axis)
-        lower = total.take(np.maximum(np.arange(size) - by - 1, 0), axis=axis)
-        before = np.arange(size) - by - 1 < 0
-        lower = np.where(before[:, None] if axis == 0 else before, 0, lower)
-        mask = upper > lower
-    return mask
