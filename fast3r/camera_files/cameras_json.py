@@ -1,13 +1,13 @@
 """Reads `cameras.json`, as this library writes it, and a plain one with integer pixel centres."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fast3r.camera_files.records import Calibration, CameraRecord, square_matrix
+from fast3r.camera_files.records import MISFITS, Calibration, CameraRecord, square_matrix
+from fast3r.documents import read_json
 
 
 def read_cameras(path: Path) -> list[CameraRecord]:
@@ -21,18 +21,11 @@ def read_cameras(path: Path) -> list[CameraRecord]:
         OSError: It cannot be read.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if "views" in document:
             return [_view(v) for v in document["views"] if v.get("registered", True)]
         return [_image(image) for image in document["images"]]
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        IndexError,
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-    ) as error:
+    except MISFITS as error:
         raise ValueError(
             f"{path} is not understood ({type(error).__name__}: {error}); expected views with "
             "name, width, height, intrinsics and world_from_camera, as fast3r writes them, or "
@@ -41,8 +34,12 @@ def read_cameras(path: Path) -> list[CameraRecord]:
 
 
 def _view(view: Mapping[str, Any]) -> CameraRecord:
+    lens = dict(view.get("lens") or {"model": "PINHOLE"})
     calibration = Calibration(
-        square_matrix(view["intrinsics"], 3), (int(view["width"]), int(view["height"]))
+        intrinsics=square_matrix(view["intrinsics"], 3),
+        size=(int(view["width"]), int(view["height"])),
+        model=str(lens.pop("model")),
+        lens={name: float(value) for name, value in lens.items() if value != 0},
     )
     return CameraRecord(str(view["name"]), calibration, square_matrix(view["world_from_camera"], 4))
 
@@ -55,5 +52,5 @@ def _image(image: Mapping[str, Any]) -> CameraRecord:
 
 def says_metric(path: Path) -> bool:
     """Return whether a JSON file says that its unit is the metre, as ours do."""
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = read_json(path)
     return isinstance(document, dict) and document.get("scale") == "metric"

@@ -40,7 +40,7 @@ def read_colmap(folder: Path) -> list[CameraRecord]:
             )
             for image in sorted(model.images.values(), key=lambda image: image.name)
         ]
-    except (OSError, KeyError, np.linalg.LinAlgError) as error:
+    except (OSError, KeyError, ValueError, np.linalg.LinAlgError) as error:
         raise ValueError(f"{folder} holds no COLMAP model that can be read: {error!r}") from error
 
 

@@ -28,8 +28,10 @@ def read_model(folder: Path) -> ColmapModel:
     """
     binary = (folder / "cameras.bin").exists()
     try:
-        return _read_binary(folder) if binary else _read_text(folder)
-    except (struct.error, IndexError, ValueError) as error:
+        # A number that does not fit its kind is damage; NumPy would only warn of it.
+        with np.errstate(invalid="raise"):
+            return _read_binary(folder) if binary else _read_text(folder)
+    except (struct.error, ArithmeticError, IndexError, ValueError) as error:
         raise ValueError(f"{folder} holds no COLMAP model that can be read: {error}") from error
 
 

@@ -1,6 +1,5 @@
 """Which camera file a folder has, and reading it whatever kind it is."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from fast3r.camera_files.cameras_json import read_cameras
 from fast3r.camera_files.colmap import read_colmap
 from fast3r.camera_files.records import CameraRecord
 from fast3r.camera_files.transforms_json import read_transforms
+from fast3r.documents import read_json
 
 _PLACES = (
     "cameras.json",
@@ -44,10 +44,7 @@ def read_camera_file(
     """
     if path.is_dir():
         return read_colmap(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not understood ({error}); expected JSON") from error
+    document = read_json(path)
     if isinstance(document, dict) and "frames" in document:
         return read_transforms(path, photo_size=photo_size)
     return read_cameras(path)

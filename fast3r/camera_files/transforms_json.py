@@ -1,6 +1,5 @@
 """Reads `transforms.json`, as nerfstudio, instant-ngp and NeRF's synthetic scenes have it."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from fast3r.camera_files.records import (
+    MISFITS,
     OPENCV_FROM_OPENGL,
     Calibration,
     CameraRecord,
     square_matrix,
 )
+from fast3r.documents import read_json
 
 _LENS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 
@@ -35,9 +36,9 @@ def read_transforms(
         OSError: It cannot be read.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         return [_record({**document, **frame}, photo_size) for frame in document["frames"]]
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except MISFITS as error:
         raise ValueError(
             f"{path} is not understood ({type(error).__name__}: {error}); expected frames with "
             "file_path, transform_matrix and fl_x, fl_y, cx, cy or camera_angle_x, here or for all "
@@ -64,9 +65,12 @@ def _calibration(frame: Mapping[str, Any], width: int, height: int) -> Calibrati
         fx = width / (2 * math.tan(float(frame["camera_angle_x"]) / 2))
     fy = float(frame.get("fl_y", fx))
     cx, cy = float(frame.get("cx", width / 2)), float(frame.get("cy", height / 2))
+    model = str(frame.get("camera_model", "PINHOLE")).upper()
+    if frame.get("is_fisheye"):
+        model = "OPENCV_FISHEYE"
     return Calibration(
         intrinsics=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=np.float64),
         size=(width, height),
-        model=str(frame.get("camera_model", "PINHOLE")).upper(),
+        model=model,
         lens={key: float(frame[key]) for key in _LENS if frame.get(key)},
     )

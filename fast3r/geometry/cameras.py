@@ -11,13 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.geometry.lenses import Lens
+
 
 @dataclass(frozen=True)
 class Camera:
-    """One posed pinhole camera, in pixels of the original photo."""
+    """One posed camera, in pixels of the original photo: a pinhole, behind a lens or not."""
 
     intrinsics: Float[Tensor, "3 3"]
-    """Pixels from camera-frame rays, in pixels of an image of this size."""
+    """Pixels from camera-frame rays, in pixels of an image of this size; ideal ones, that the lens
+    bends, where there is one."""
 
     world_from_camera: Float[Tensor, "4 4"]
     """Rigid pose. World units are those of the scene."""
@@ -27,6 +30,9 @@ class Camera:
 
     width: int
     """Columns of the original photo, after EXIF orientation."""
+
+    lens: Lens | None = None
+    """Bends ideal pixels into those of the photo; None where they are the same."""
 
 
 def pixel_grid(

@@ -1,9 +1,11 @@
 """Views made smaller, for a model that was trained on smaller images than they were loaded for."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from fast3r.views.resize import plan_resize
@@ -25,18 +27,13 @@ def fit_view(view: View, *, size: int, patch: int) -> View:
     plan = plan_resize(*sides, size=size, patch=patch)
     content = (plan.content_width, plan.content_height)
     left, top = plan.padding
-    picture = Image.fromarray(view.pixels.numpy())
-    shown = picture.resize(content, Image.Resampling.LANCZOS, box=plan.box, reducing_gap=3)
+    shown, kept = _shown(view, plan.box, content)
     canvas = Image.new("RGB", (plan.width, plan.height), (128, 128, 128))
-    canvas.paste(shown, (left, top))
-    mask = _fitted_mask(view, plan.box, content)
-    if mask is not None:
-        kept = np.zeros((plan.height, plan.width), dtype=bool)
-        kept[top : top + content[1], left : left + content[0]] = mask
-        mask = kept
-    elif content != (plan.width, plan.height):
+    canvas.paste(Image.fromarray(shown), (left, top))
+    mask = None
+    if kept is not None or content != (plan.width, plan.height):
         mask = np.zeros((plan.height, plan.width), dtype=bool)
-        mask[top : top + content[1], left : left + content[0]] = True
+        mask[top : top + content[1], left : left + content[0]] = True if kept is None else kept
     return replace(
         view,
         pixels=torch.from_numpy(np.array(canvas)),
@@ -45,10 +42,26 @@ def fit_view(view: View, *, size: int, patch: int) -> View:
     )
 
 
-def _fitted_mask(
+def _shown(
     view: View, box: tuple[float, float, float, float], content: tuple[int, int]
-) -> np.ndarray | None:
+) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"] | None]:
+    """Return what is seen of a view, and which of it belongs to the scene, None if all.
+
+    What does not belong to the scene does not colour the pixels beside it.
+    """
+    picture = Image.fromarray(view.pixels.numpy())
+    resize = partial(
+        Image.Image.resize,
+        size=content,
+        resample=Image.Resampling.LANCZOS,
+        box=box,
+        reducing_gap=3.0,
+    )
+    plain = np.asarray(resize(picture))
     if view.mask is None:
-        return None
-    picture = Image.fromarray(view.mask.numpy())
-    return np.array(picture.resize(content, Image.Resampling.NEAREST, box=box), dtype=bool)
+        return plain, None
+    # Pillow weighs colours by their opacity.
+    picture.putalpha(Image.fromarray(view.mask.numpy()).convert("L"))
+    shown = np.asarray(resize(picture))
+    kept = shown[..., 3] > 127
+    return np.where(kept[..., None], shown[..., :3], plain), kept

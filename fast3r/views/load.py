@@ -1,19 +1,25 @@
 """From photos on disk, or a video, to views: the front door of this room."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from fast3r.views.decode import UnreadablePhotoError
-from fast3r.views.masks import find_masks
-from fast3r.views.photos import Photo, inspect_photo, read_view
+from fast3r.views.masking.removal import SEEN_PX, Removal, check_removals, listed, without
+from fast3r.views.masks import MaskFolder, check_kept, check_mask
+from fast3r.views.names import Names
+from fast3r.views.photos import Optics, Photo, inspect_photos, read_view
 from fast3r.views.resize import check_network_size
-from fast3r.views.sources import PhotoFile, Sources, find_sources
+from fast3r.views.sources import MaskKeeps, PhotoFile, find_sources
 from fast3r.views.video import read_video
-from fast3r.views.view import SkippedPhoto
-from fast3r.views.views import PhotoReader, Views
+from fast3r.views.view import SkippedPhoto, View
+from fast3r.views.views import LazyView, PhotoReader, Views
+
+Lenses = Optics | Mapping[str, Optics]
+"""Of all photos, or by name or pattern (`left/*`)."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos, or stretches of a video, done and of all."""
@@ -29,6 +35,9 @@ def load_views(
     size: int = 512,
     patch: int = 16,
     masks: str | Path | None = None,
+    masks_keep: MaskKeeps = "white",
+    remove: Removal | Iterable[Removal] = (),
+    lenses: Lenses | None = None,
     fps: float | None = None,
     num_frames: int | None = None,
     lazy_above: int = 400,
@@ -46,8 +55,16 @@ def load_views(
         source: What to read. Videos need `pip install 'fast3r[media]'`, and so does HEIC.
         size: Long side at network size, in pixels.
         patch: Patch of the network, in pixels.
-        masks: A folder of masks named like the photos; what is zero does not belong to the scene.
-            Transparent parts of photos never do.
+        masks: A folder of masks named like the photos (`a.jpg.png` or `a.png`) and frames
+            (`video/frame_000012.png`). Transparent parts of photos never belong to the scene.
+        masks_keep: What belongs to the scene in the masks: "white" is all that is not black.
+        remove: What to leave out automatically: "sky", "people", "turntable" (the background of
+            an object that was turned before a camera), or any function that takes a photo and
+            returns where it shows what is to go.
+        lenses: What is known of how photos were taken: a `Lens`, whose photos are shown as a
+            pinhole camera would have seen them, or "equirectangular", which makes eight views of a
+            panorama, as is done unasked where its metadata says so. Names of photos that are not
+            there are passed over as long as one is.
         fps: Frames to keep per second of each video.
         num_frames: Frames to keep of each video, at most. With neither this nor `fps`, two per
             second are kept, at most 100.
@@ -62,12 +79,26 @@ def load_views(
         ImportError: A video was given, and PyAV is not installed.
     """
     check_network_size(size, patch)
+    removals = listed(remove)
+    check_removals(removals)
     sources = find_sources(source)
-    _refuse_idle_options(sources, masks, fps, num_frames)
-    files = sources.photos
-    if masks is not None:
-        files = find_masks(Path(masks).expanduser(), files)
-    views = _read_photos(files, size, patch, lazy_above, workers or _num_cores(), progress)
+    if (fps is not None or num_frames is not None) and not sources.videos:
+        raise ValueError(f"fps and num_frames are for videos; {sources.place} has none")
+    folder = None if masks is None else MaskFolder.find(Path(masks).expanduser(), masks_keep)
+    files = sources.photos if folder is None else [folder.given(f) for f in sources.photos]
+    if folder is not None and not sources.videos:
+        folder.check_names([file.name for file in files])
+    optics = _optics(lenses, files)
+    if lenses is not None and sources.videos:
+        raise ValueError(
+            f"lenses are for photos, and {next(iter(sources.videos))} is a video; take its frames "
+            "as photos (ffmpeg -i VIDEO frames/%05d.png)"
+        )
+
+    def inspect(file: PhotoFile) -> list[Photo]:
+        return inspect_photos(file, size=size, patch=patch, optics=optics.get(file.name, "auto"))
+
+    views = _read_photos(files, inspect, lazy_above, workers or _num_cores(), progress)
     skipped, frames = list(views.skipped), []
     for name, path in sources.videos.items():
         try:
@@ -78,42 +109,100 @@ def load_views(
                 patch=patch,
                 fps=fps,
                 num_frames=num_frames,
+                masks=folder,
                 progress=progress,
             )
         except UnreadablePhotoError as error:
             if len(files) + len(sources.videos) == 1:
                 raise
             skipped.append(SkippedPhoto(path.name, str(error)))
-    if not views and not frames:
-        raise ValueError(_why_none(sources.place, skipped))
-    return Views([*views, *frames], skipped)
+    if folder is not None and frames:
+        folder.check_names([file.name for file in files] + [frame.name for frame in frames])
+    found = Views([*views, *frames], skipped)
+    if removals and found:
+        larger = _seen_larger(source, found, lenses, fps, num_frames, lazy_above, workers)
+        found = without(found, larger, removals)
+    found = _without_empty(found, patch)
+    if not found:
+        raise ValueError(_why_none(sources.place, found.skipped))
+    return found
 
 
-def _refuse_idle_options(
-    sources: Sources, masks: str | Path | None, fps: float | None, num_frames: int | None
-) -> None:
-    if (fps is not None or num_frames is not None) and not sources.videos:
-        raise ValueError(f"fps and num_frames are for videos; {sources.place} has none")
-    if masks is not None and not sources.photos:
-        raise ValueError(f"masks are for photos; {sources.place} has none")
+def _seen_larger(
+    source: str | Path | Sequence[str | Path],
+    views: Views,
+    lenses: Lenses | None,
+    fps: float | None,
+    num_frames: int | None,
+    lazy_above: int,
+    workers: int | None,
+) -> Views:
+    """Return the views at a size at which people and horizons can be told."""
+    if all(max(view.height, view.width) >= SEEN_PX for view in views):
+        return views
+    return load_views(
+        source,
+        size=SEEN_PX,
+        patch=1,
+        lenses=lenses,
+        fps=fps,
+        num_frames=num_frames,
+        lazy_above=lazy_above,
+        workers=workers,
+    )
+
+
+def _without_empty(views: Views, patch: int) -> Views:
+    """Return the views but for those whose masks leave too little of them.
+
+    Views that are decoded when looked at stay: their masks were checked with their files.
+    """
+    left, skipped = [], list(views.skipped)
+    for view in views:
+        try:
+            at_hand = not isinstance(view, LazyView) or view.has_own_mask
+            if at_hand and view.mask is not None:
+                check_kept(view.mask.numpy(), patch)
+            left.append(view)
+        except UnreadablePhotoError as error:
+            skipped.append(SkippedPhoto(view.name, str(error)))
+    return Views(left, skipped)
+
+
+def _optics(lenses: Lenses | None, files: Sequence[PhotoFile]) -> dict[str, Optics]:
+    """Return what is known of how photos were taken, by their exact names."""
+    if lenses is None:
+        return {}
+    if not isinstance(lenses, Mapping):
+        lenses = {"*": lenses}
+    chosen = Names(files).by_view(lenses, what="lenses", other_photos=True) if files else {}
+    return {files[index].name: optics for index, optics in chosen.items()}
 
 
 def _read_photos(
     files: Sequence[PhotoFile],
-    size: int,
-    patch: int,
+    inspect: Callable[[PhotoFile], list[Photo]],
     lazy_above: int,
     workers: int,
     progress: Progress | None,
 ) -> Views:
-    def inspect(file: PhotoFile) -> Photo:
-        return inspect_photo(file, size=size, patch=patch)
+    """Return the views of photos, several of each panorama."""
+
+    def read(file: PhotoFile) -> list[View]:
+        return [read_view(photo) for photo in inspect(file)]
 
     if len(files) <= lazy_above:
-        views, skipped = _in_threads(lambda f: read_view(inspect(f)), files, workers, progress)
-        return Views(views, skipped)
-    photos, skipped = _in_threads(inspect, files, workers, progress)
-    return Views(PhotoReader(photos, workers=workers).views(), skipped)
+        views, skipped = _in_threads(read, files, workers, progress)
+        return Views(chain.from_iterable(views), skipped)
+
+    def check(file: PhotoFile) -> list[Photo]:
+        photos = inspect(file)
+        check_mask(file, photos[0].seen_whole, photos[0].exif.orientation)
+        return photos
+
+    photos, skipped = _in_threads(check, files, workers, progress)
+    reader = PhotoReader(list(chain.from_iterable(photos)), workers=workers)
+    return Views(reader.views(), skipped)
 
 
 def _in_threads(

@@ -1,14 +1,15 @@
 """One photo file becomes one view."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
-from PIL import Image
+from PIL import Image, ImageChops
 
+from fast3r.geometry.lenses import Lens
 from fast3r.views.decode import (
     UnreadablePhotoError,
     open_image,
@@ -20,13 +21,29 @@ from fast3r.views.decode import (
 )
 from fast3r.views.exif import Exif, read_exif
 from fast3r.views.integrity import is_whole
-from fast3r.views.masks import check_mask, read_mask
+from fast3r.views.masks import read_mask
+from fast3r.views.panorama import Face, faces_of, says_panorama
 from fast3r.views.resize import Resize, plan_resize
 from fast3r.views.sources import RAW_SUFFIXES, PhotoFile
+from fast3r.views.undistort import (
+    NETWORK_FIELD_DEG,
+    WIDEST_FIELD_DEG,
+    Warp,
+    canvas_image,
+    fitted_lens,
+    lens_warp,
+)
 from fast3r.views.view import View
+
+Optics = Lens | Literal["equirectangular"]
+"""How a photo was taken, where not by a pinhole camera; equirectangular are panoramas of the whole
+sphere."""
 
 _GREY = 128
 """Padding: zero to a network that takes colours from -1 to 1."""
+
+_BACK = {turn: {6: 8, 8: 6}.get(turn, turn) for turn in range(9)}
+"""The EXIF orientation that undoes each; all but quarter turns undo themselves."""
 
 _MIN_SHRINK_AFTER_DRAFT = 2
 """JPEGs are shrunk while decoding, but the last halving is left to the better filter.
@@ -48,45 +65,123 @@ class Photo:
     exif: Exif
     """What its EXIF says."""
 
+    lens: Lens | None = None
+    """The lens that is made up for, in pixels of this photo."""
+
+    face: Face | None = None
+    """The part of the photo that is shown, if it is a panorama."""
+
+    warp: Warp | None = None
+    """How a pinhole camera would show it; None: as it is."""
+
+    @property
+    def name(self) -> str:
+        """Name of the view."""
+        return self.file.name if self.face is None else self.face.name
+
     @property
     def facts(self) -> dict[str, Any]:
         """The fields of its `View` that need no pixels."""
+        original_from_network = self.resize.original_from_network
+        if self.warp is not None:
+            ideal_from_network = self.warp.ideal_from_canvas @ original_from_network.double()
+            original_from_network = ideal_from_network.float()
         return {
-            "original_from_network": self.resize.original_from_network,
-            "name": self.file.name,
+            "original_from_network": original_from_network,
+            "name": self.name,
             "original_height": self.resize.original_height,
             "original_width": self.resize.original_width,
             "source": self.file.path,
             "camera_key": self.exif.camera_key,
-            "exif_focal_px": self.exif.focal_px,
+            "exif_focal_px": self.exif.focal_px if self.warp is None else None,
             "time_s": self.exif.time_s,
             "gps": self.exif.gps,
+            "lens": self.lens,
+            "face": self.face,
         }
+
+    @property
+    def seen_whole(self) -> Resize:
+        """The same with the size of the whole photo, which is that of its mask."""
+        if self.face is None:
+            return self.resize
+        height, width = self.face.panorama_height, self.face.panorama_width
+        return replace(self.resize, original_height=height, original_width=width)
 
 
 def inspect_photo(file: PhotoFile, *, size: int, patch: int) -> Photo:
-    """Return what a photo's header tells, having made sure that it and its mask are whole.
+    """Return what the header of a pinhole camera's photo tells, having made sure it is whole.
 
     Raises:
         UnreadablePhotoError: The file cannot be used.
+    """
+    (photo,) = inspect_photos(file, size=size, patch=patch, optics=None)
+    return photo
+
+
+def inspect_photos(
+    file: PhotoFile,
+    *,
+    size: int,
+    patch: int,
+    optics: Optics | Literal["auto"] | None = "auto",
+    max_field_deg: float = NETWORK_FIELD_DEG,
+) -> list[Photo]:
+    """Return what a photo's header tells, having made sure that the file is whole.
+
+    A panorama becomes several photos, its faces.
+
+    Args:
+        file: Where it is.
+        size: Long side of the view to be.
+        patch: Its sides are multiples of this.
+        optics: How it was taken; None is by a pinhole camera. "auto" is a panorama where its
+            metadata says so, else a pinhole camera.
+        max_field_deg: How much of what a lens shows is used, see `lens_warp`.
+
+    Raises:
+        UnreadablePhotoError: The file cannot be used.
+        ValueError: It does not go with its lens.
     """
     if file.path.suffix.lower() in RAW_SUFFIXES:
         raise UnreadablePhotoError("camera raw files are not read; develop it to JPEG or TIFF")
     with open_image(file.path) as image:
         whole = is_whole(file.path, image)
-        stored_width, stored_height = stored_size(image)
-        exif = read_exif(image, max(stored_width, stored_height))
+        width, height = stored_size(image)
+        exif = read_exif(image, max(width, height))
+        if optics == "auto":
+            optics = "equirectangular" if says_panorama(image) else None
     if not whole:
         raise UnreadablePhotoError("the file is cut short")
     if swaps_axes(exif.orientation):
-        stored_width, stored_height = stored_height, stored_width
+        width, height = height, width
+    if optics == "equirectangular":
+        return _face_photos(file, exif, width, height, size, patch)
+    photo = Photo(file, _plan(height, width, size, patch), exif)
+    if optics is None:
+        return [photo]
+    lens = fitted_lens(optics, width=width, height=height, name=file.name)
+    if lens.is_pinhole:
+        return [photo]
+    return [replace(photo, lens=lens, warp=lens_warp(lens, max_field_deg=max_field_deg))]
+
+
+def _face_photos(
+    file: PhotoFile, exif: Exif, width: int, height: int, size: int, patch: int
+) -> list[Photo]:
     try:
-        resize = plan_resize(stored_height, stored_width, size=size, patch=patch)
+        faces = faces_of(file.name, width=width, height=height)
     except ValueError as error:
         raise UnreadablePhotoError(str(error)) from error
-    if file.mask_path is not None:
-        check_mask(file.mask_path, resize, exif.orientation)
-    return Photo(file, resize, exif)
+    resize = _plan(faces[0].side_px, faces[0].side_px, size, patch)
+    return [Photo(file, resize, exif, face=face, warp=face.warp) for face in faces]
+
+
+def _plan(height: int, width: int, size: int, patch: int) -> Resize:
+    try:
+        return plan_resize(height, width, size=size, patch=patch)
+    except ValueError as error:
+        raise UnreadablePhotoError(str(error)) from error
 
 
 def read_view(photo: Photo) -> View:
@@ -95,14 +190,36 @@ def read_view(photo: Photo) -> View:
     Raises:
         UnreadablePhotoError: The photo or its mask cannot be decoded.
     """
+    drawn = read_mask(photo.file, photo.seen_whole, photo.exif.orientation)
     with open_image(photo.file.path) as image:
-        rgb, alpha = _decoded(image, photo.resize, photo.exif.orientation)
-    kept = None if alpha is None else np.asarray(alpha) > 127
-    if photo.file.mask_path is not None:
-        drawn = read_mask(photo.file.mask_path, photo.resize, photo.exif.orientation)
-        kept = drawn if kept is None else kept & drawn
-    pixels, mask = pad(np.asarray(rgb), kept, photo.resize)
+        content, kept = _decoded(image, photo, drawn)
+    pixels, mask = pad(content, kept, photo.resize)
     return View(pixels=pixels, mask=mask, **photo.facts)
+
+
+def read_again(view: View, *, size: int, patch: int = 1) -> View | None:
+    """Return a view at another size, not for a network; None if its photo has changed.
+
+    It is made in the same way, but of a wide lens it shows more.
+
+    Raises:
+        UnreadablePhotoError: The photo cannot be read.
+    """
+    assert view.source is not None
+    name = view.name if view.face is None else view.face.panorama
+    optics = view.lens if view.face is None else "equirectangular"
+    photos = inspect_photos(
+        PhotoFile(name, view.source),
+        size=size,
+        patch=patch,
+        optics=optics,
+        max_field_deg=WIDEST_FIELD_DEG,
+    )
+    same = (view.name, view.original_height, view.original_width)
+    for photo in photos:
+        if (photo.name, photo.resize.original_height, photo.resize.original_width) == same:
+            return read_view(photo)
+    return None
 
 
 def pad(
@@ -141,16 +258,88 @@ def shrink(
     return upright(content, orientation)
 
 
+def masked_content(
+    rgb: Image.Image,
+    opacity: Image.Image | None,
+    drawn: Image.Image | None,
+    resize: Resize,
+    orientation: int,
+    *,
+    pixels_each: float = 1,
+) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"] | None]:
+    """Return the content of a network image, and what of it belongs to the scene, None if all.
+
+    What does not belong to the scene does not colour the pixels beside it: Pillow weighs colours by
+    their opacity.
+
+    Args:
+        rgb: The photo as stored.
+        opacity: Of the photo, if it has any.
+        drawn: The photo's mask, upright, at any resolution.
+        resize: How the photo becomes network size.
+        orientation: How the photo is turned upright.
+        pixels_each: Photo pixels that one pixel of `rgb` stands for.
+    """
+    plain = np.asarray(shrink(rgb, resize, orientation, pixels_each=pixels_each))
+    if drawn is not None:
+        drawn = upright(drawn, _BACK[orientation]).resize(rgb.size, Image.Resampling.NEAREST)
+        opacity = drawn if opacity is None else ImageChops.darker(opacity, drawn)
+    if opacity is None:
+        return plain, None
+    both = Image.merge("RGBA", (*rgb.split(), opacity))
+    seen = np.asarray(shrink(both, resize, orientation, pixels_each=pixels_each))
+    kept = seen[..., 3] > 127
+    return np.where(kept[..., None], seen[..., :3], plain), kept
+
+
 def _decoded(
-    image: Image.Image, resize: Resize, orientation: int
-) -> tuple[Image.Image, Image.Image | None]:
-    """Return colour and opacity of an opened photo as content of the network image."""
+    image: Image.Image, photo: Photo, drawn: Image.Image | None
+) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"] | None]:
+    """Return an opened photo as content of the network image, and what of it belongs."""
+    resize = photo.resize
     pixels_each = _draft(image, resize)
     image.load()
-    orientation = stored_orientation(image, orientation)
-    rgb, alpha = rgb_and_alpha(image)
-    rgb = shrink(rgb, resize, orientation, pixels_each=pixels_each)
-    return rgb, alpha and shrink(alpha, resize, orientation, pixels_each=pixels_each)
+    orientation = stored_orientation(image, photo.exif.orientation)
+    rgb, opacity = rgb_and_alpha(image)
+    if photo.warp is not None:
+        rgb, opacity, pixels_each = straightened(
+            upright(rgb, orientation),
+            opacity and upright(opacity, orientation),
+            drawn,
+            photo.warp,
+            resize,
+            pixels_each=pixels_each,
+        )
+        drawn, orientation = None, 1
+    return masked_content(rgb, opacity, drawn, resize, orientation, pixels_each=pixels_each)
+
+
+def straightened(
+    rgb: Image.Image,
+    opacity: Image.Image | None,
+    drawn: Image.Image | None,
+    warp: Warp,
+    resize: Resize,
+    *,
+    pixels_each: float = 1,
+) -> tuple[Image.Image, Image.Image | None, float]:
+    """Return a photo as a pinhole camera would show it, its opacity, and what a pixel stands for.
+
+    Args:
+        rgb: The photo, upright.
+        opacity: Of the photo, if it has any.
+        drawn: The photo's mask, upright, at any resolution.
+        warp: How the photo is shown.
+        resize: How the result becomes network size.
+        pixels_each: Photo pixels that one pixel of `rgb` stands for.
+    """
+    if drawn is not None:
+        drawn = drawn.resize(rgb.size, Image.Resampling.NEAREST)
+        opacity = drawn if opacity is None else ImageChops.darker(opacity, drawn)
+    shown, each = canvas_image(rgb, warp, pitch=resize.pitch, pixels_each=pixels_each)
+    if opacity is not None:
+        opacity, _ = canvas_image(opacity, warp, pitch=resize.pitch, pixels_each=pixels_each)
+    return shown, opacity, each
 
 
 def _draft(image: Image.Image, resize: Resize) -> float:

@@ -7,6 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+MaskKeeps = Literal["white", "black"]
+"""What belongs to the scene in a mask: all but black, or black alone."""
 
 # fmt: off
 PHOTO_SUFFIXES = {
@@ -48,6 +52,9 @@ class PhotoFile:
 
     mask_path: Path | None = None
     """Mask to read, if there is one."""
+
+    mask_keeps: MaskKeeps = "white"
+    """What belongs to the scene in that mask."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from PIL import Image
 
 from fast3r.views.decode import UnreadablePhotoError, swaps_axes
 from fast3r.views.keyframes import Stretches, check_sampling, is_same, plan_stretches, sharpness
-from fast3r.views.photos import pad, shrink
+from fast3r.views.masks import MaskFolder, read_mask
+from fast3r.views.photos import masked_content, pad
 from fast3r.views.resize import plan_resize
+from fast3r.views.sources import PhotoFile
 from fast3r.views.view import View
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def read_video(
     patch: int,
     fps: float | None = None,
     num_frames: int | None = None,
+    masks: MaskFolder | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[View]:
     """Return the sharpest frame of each stretch of a video, turned upright.
@@ -117,7 +120,7 @@ def read_video(
     for candidate in _best_frames(av, path, timeline, stretches):
         thumbnail = _thumbnail(candidate.grey)
         if previous is None or not is_same(thumbnail, previous):
-            views.append(_view(candidate, path, name, size, patch))
+            views.append(_view(candidate, path, name, size, patch, masks))
             previous = thumbnail
         if progress:
             progress(stretches.index_at(candidate.time_s) + 1, stretches.count)
@@ -261,7 +264,14 @@ def _thumbnail(grey: UInt8[np.ndarray, "height width"]) -> np.ndarray:
     return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX))
 
 
-def _view(candidate: _Candidate, path: Path, name: str, size: int, patch: int) -> View:
+def _view(
+    candidate: _Candidate,
+    path: Path,
+    name: str,
+    size: int,
+    patch: int,
+    masks: MaskFolder | None,
+) -> View:
     frame = candidate.frame
     orientation = _ORIENTATIONS[round(frame.rotation / 90) * 90 % 360]
     height, width = frame.height, frame.width
@@ -271,12 +281,16 @@ def _view(candidate: _Candidate, path: Path, name: str, size: int, patch: int) -
         resize = plan_resize(height, width, size=size, patch=patch)
     except ValueError as error:
         raise UnreadablePhotoError(f"{path} cannot be used: {error}") from error
-    content = shrink(frame.to_image(), resize, orientation)
-    pixels, mask = pad(np.asarray(content), None, resize)
+    file = PhotoFile(f"{name}/frame_{candidate.number:06d}", path)
+    file = file if masks is None else masks.given(file)
+    content, kept = masked_content(
+        frame.to_image(), None, read_mask(file, resize, 1), resize, orientation
+    )
+    pixels, mask = pad(content, kept, resize)
     return View(
         pixels=pixels,
         original_from_network=resize.original_from_network,
-        name=f"{name}/frame_{candidate.number:06d}",
+        name=file.name,
         original_height=height,
         original_width=width,
         mask=mask,

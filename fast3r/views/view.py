@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from fast3r.geometry.lenses import Lens
+from fast3r.views.panorama import Face
+
 
 @dataclass(frozen=True)
 class SkippedPhoto:
@@ -27,7 +30,8 @@ class View:
     """RGB at network size."""
 
     original_from_network: Float[Tensor, "3 3"]
-    """Affine map of pixel coordinates (centres at +0.5) from this image to the original one."""
+    """Affine map of pixel coordinates (centres at +0.5) from this image to the original one; with
+    a lens, to the ideal pixels that it bends."""
 
     name: str
     """Path relative to the input folder, with forward slashes; unique within a set."""
@@ -58,6 +62,19 @@ class View:
 
     gps: tuple[float, float, float] | None = None
     """Latitude and longitude in degrees, altitude in metres (NaN where not told)."""
+
+    lens: Lens | None = None
+    """The known lens of the original photo, where it bends straight lines: this image does not."""
+
+    face: Face | None = None
+    """Where this is part of a panorama; then the face at full resolution is the original photo."""
+
+    @property
+    def known_intrinsics(self) -> Float[Tensor, "3 3"] | None:
+        """Ideal pixels from rays in float64, where the way that the view was made tells them."""
+        if self.face is not None:
+            return self.face.intrinsics
+        return None if self.lens is None else self.lens.intrinsics
 
     @property
     def height(self) -> int:

@@ -57,6 +57,17 @@ class LazyView(View):
         vars(view).update(photo.facts, _resize=photo.resize, _decode=decode)
         return view
 
+    def with_mask(self, mask: Bool[Tensor, "height width"]) -> View:
+        """Return the same view with another mask, which is kept."""
+        view = object.__new__(LazyView)
+        vars(view).update(vars(self), _mask=mask)
+        return view
+
+    @property
+    def has_own_mask(self) -> bool:
+        """Whether the mask is known without decoding the photo."""
+        return "_mask" in vars(self)
+
     @property
     def pixels(self) -> UInt8[Tensor, "height width 3"]:  # pyright: ignore
         """RGB at network size."""
@@ -65,7 +76,7 @@ class LazyView(View):
     @property
     def mask(self) -> Bool[Tensor, "height width"] | None:  # pyright: ignore
         """True where the pixel belongs to the scene; None means everywhere."""
-        return vars(self)["_decode"]().mask
+        return vars(self)["_mask"] if self.has_own_mask else vars(self)["_decode"]().mask
 
     @property
     def height(self) -> int:

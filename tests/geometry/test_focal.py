@@ -33,6 +33,17 @@ def test_outliers_do_not_matter(outliers: float) -> None:
     torch.testing.assert_close(found, FOCALS, rtol=1e-4, atol=0)
 
 
+def test_a_minority_that_agrees_on_another_focal_does_not_matter() -> None:
+    generator = torch.Generator().manual_seed(1)
+    others = torch.rand(len(FOCALS), HEIGHT, WIDTH, 1, generator=generator) < 0.4
+    points = torch.where(others, pointmaps(3 * FOCALS), pointmaps(FOCALS))
+    torch.testing.assert_close(estimate_focal(points), FOCALS, rtol=1e-3, atol=0)
+
+
+def test_a_twelfth_of_the_points_does_not_tell_the_focal() -> None:
+    assert estimate_focal(pointmaps(FOCALS, outliers=0.92)).isnan().all()
+
+
 def test_noise_does_not_bias_the_focal() -> None:
     truth = torch.full((60,), 60.0)
     found = estimate_focal(pointmaps(truth, noise=0.02))

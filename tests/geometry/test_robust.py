@@ -4,6 +4,7 @@ import torch
 from fast3r.geometry.robust import (
     LOG_RARE,
     even_sample,
+    every_nth,
     geman_mcclure_weight,
     log_false_alarms,
     usable_weights,
@@ -69,3 +70,15 @@ def test_few_inliers_are_chance_and_many_are_not(met: int, rare: bool) -> None:
     trials = torch.tensor([50])
     found = log_false_alarms(met / trials, trials, torch.tensor([0.002]), 8192)
     assert (found < LOG_RARE).tolist() == [rare]
+
+
+@pytest.mark.parametrize("points", [1, 12288, 2**15])
+def test_small_pointmaps_are_taken_whole(points) -> None:
+    assert every_nth(points) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(384, 512), (512, 512), (336, 512), (1024, 1024)])
+def test_of_large_pointmaps_enough_points_are_taken_and_no_columns(height, width) -> None:
+    step = every_nth(height * width)
+    assert 2**13 < height * width / step <= 2**15
+    assert width % step

@@ -1,5 +1,7 @@
 """Views made smaller still know the way back to their photo."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -51,3 +53,13 @@ def test_the_mask_shrinks_with_the_picture() -> None:
 def test_what_fits_is_left_alone() -> None:
     view = view_with_a_dot(96, 128, 40, 40)
     assert fit_view(view, size=128, patch=8) is view
+
+
+def test_what_is_masked_does_not_colour_the_pixels_beside_it() -> None:
+    view = view_with_a_dot(384, 512, row=100, column=250)
+    assert view.mask is not None
+    plain = replace(view, pixels=view.pixels * view.mask[..., None])
+    assert not torch.equal(plain.pixels, view.pixels)
+    small, small_plain = (fit_view(v, size=128, patch=8) for v in (view, plain))
+    assert small.mask is not None
+    assert torch.equal(small.pixels[small.mask], small_plain.pixels[small.mask])

@@ -218,10 +218,29 @@ def test_a_file_with_sound_only_is_an_error(tmp_path: Path) -> None:
         load_views(tmp_path / "a.mp4")
 
 
-def test_masks_are_refused_for_videos(tmp_path: Path) -> None:
+def test_frames_have_the_masks_that_are_named_like_them(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", pan(5))
-    with pytest.raises(ValueError, match="masks are for photos"):
-        load_views(path, masks=tmp_path)
+    names = [view.name for view in load_views(path, size=64)]
+    keep = np.zeros((48, 64), np.uint8)
+    keep[:, :32] = 255
+    for name in names:
+        file = tmp_path / "masks" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(keep).save(file)
+    views = load_views(path, size=64, masks=tmp_path / "masks")
+    assert [view.name for view in views] == names
+    for view in views:
+        assert view.mask is not None
+        assert view.mask[:, : view.width // 2 - 1].all()
+        assert not view.mask[:, view.width // 2 + 1 :].any()
+
+
+def test_masks_of_other_frames_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", pan(5))
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (64, 48), 255).save(tmp_path / "masks" / "frame_000000.png")
+    with pytest.raises(ValueError, match=r"named like a photo, such as a/frame_00000\d\.png"):
+        load_views(path, masks=tmp_path / "masks")
 
 
 def test_photos_and_videos_can_be_listed_together(tmp_path: Path) -> None:

@@ -1,14 +1,22 @@
-"""Which view a name means."""
+"""Which photo or view a name means."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import TypeVar
-
-from fast3r.views.view import View
+from typing import Protocol, TypeVar, runtime_checkable
 
 _T = TypeVar("_T")
 _SHOWN = 3
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A photo or view."""
+
+    @property
+    def name(self) -> str:
+        """Path relative to the input folder."""
+        ...
 
 
 class UnknownNameError(ValueError):
@@ -18,7 +26,7 @@ class UnknownNameError(ValueError):
 class Names:
     """The names of a set of views."""
 
-    def __init__(self, views: Sequence[View]) -> None:
+    def __init__(self, views: Sequence[Named]) -> None:
         """Take the names of these."""
         self._indices = {view.name: index for index, view in enumerate(views)}
 
