@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from fast3r.evaluation.results import (
     write_result,
     write_unreadable,
 )
+
+_Case = TypeVar("_Case")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Shard:
             raise ValueError(f"--shard must be like 1/4, 2/4, ..., 4/4; got {text!r}")
         return Shard(int(number), int(count))
 
-    def of(self, cases: Sequence[str]) -> Sequence[str]:
+    def of(self, cases: Sequence[_Case]) -> Sequence[_Case]:
         """Return the cases of this part."""
         return cases[self.number - 1 :: self.count]
 

@@ -349,6 +349,7 @@ def test_every_listed_method_can_be_opened() -> None:
         "fast3r-small",
         "fast3r-small-world-points",
         "fast3r-small-refined",
+        "fast3r-small-4-passes",
         "colmap-incremental",
         "colmap-global",
         "trivial",

@@ -13,6 +13,7 @@ METHODS = {
     "fast3r": "our models, with points from depth and cameras",
     "fast3r-world-points": "our models, with points as the world head gives them",
     "fast3r-refined": "our models and then bundle adjustment, as with --refine",
+    "fast3r-ensemble": "our models, four passes fused; also -2 and -8 at the end, for so many",
     "colmap-incremental": "COLMAP with SIFT on the CPU; photos of one size share a camera",
     "colmap-global": "the same with global mapping (GLOMAP)",
     "trivial": "cameras on a line before flat walls: what must be beaten",
@@ -26,6 +27,8 @@ _POINTS: "dict[str, Points]" = {
     "fast3r-world-points": "world",
     "fast3r-refined": "refined",
 }
+
+_PASSES = {"fast3r-ensemble": 4, "fast3r-ensemble-2": 2, "fast3r-ensemble-8": 8}
 
 
 def open_methods(
@@ -51,7 +54,8 @@ def open_methods(
         ValueError: A name is unknown, given twice, or an option does not fit.
         ImportError: A method needs an extra that is not installed.
     """
-    unknown = [name for name in names if name not in METHODS and not name.startswith("python:")]
+    known = (*METHODS, *_PASSES)
+    unknown = [name for name in names if name not in known and not name.startswith("python:")]
     if unknown:
         rows = "\n".join(f"  {name}: {summary}" for name, summary in METHODS.items())
         raise ValueError(f"there is no method {unknown[0]!r}; there are\n{rows}")
@@ -65,7 +69,8 @@ def open_methods(
         methods += [
             open_fast3r(
                 model,
-                points=_POINTS[name],
+                points=_POINTS.get(name, "depth"),
+                passes=_PASSES.get(name, 1),
                 device=device,
                 precision=precision,
                 size=size,

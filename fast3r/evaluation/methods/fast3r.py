@@ -13,7 +13,9 @@ from fast3r.evaluation.methods.answers import answer_of_scene, scene_of
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.prediction import Prediction
+from fast3r.scene.ensemble.run import reconstruct_ensemble
 from fast3r.scene.machine import Precision, choose_device, choose_precision
+from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.run import reconstruct
 from fast3r.views.fitting import fit_view
@@ -34,6 +36,7 @@ class Fast3RMethod:
         seed: int = 0,
         precision: Literal["auto"] | Precision = "auto",
         points: Points = "depth",
+        passes: int = 1,
     ) -> None:
         """Choose the model and how it is run.
 
@@ -46,8 +49,10 @@ class Fast3RMethod:
             points: "depth" unprojects the depth maps of the reconstruction, which come from the
                 local pointmaps; "world" takes the world pointmaps as the network makes them;
                 "refined" is the first after `fast3r.refine`, which sees the whole photos.
+            passes: More than one are fused by `reconstruct_ensemble`, for "depth".
         """
         self._model, self._label, self._seed, self._points = model, label, seed, points
+        self._passes = passes
         self._size = model.config.image_size if size is None else size
         in_float32: Precision = "float32"
         chosen = in_float32 if points == "world" else precision
@@ -58,7 +63,8 @@ class Fast3RMethod:
     def name(self) -> str:
         """Name in tables and of its folder of results."""
         ending = {"depth": "", "world": "-world-points", "refined": "-refined"}
-        return f"fast3r-{self._label}{ending[self._points]}"
+        passes = "" if self._passes == 1 else f"-{self._passes}-passes"
+        return f"fast3r-{self._label}{ending[self._points]}{passes}"
 
     @property
     def settings(self) -> Mapping[str, str | int | float | None]:
@@ -76,12 +82,24 @@ class Fast3RMethod:
         views = [view_of(photo, index) for index, photo in enumerate(photos)]
         if self._points == "world":
             return self._world_answer(views)
-        scene = reconstruct(
-            views, self._model, seed=self._seed, size=self._size, precision=self._precision
-        )
+        scene = self._scene(views)
         if self._points == "refined":
             scene = refine(scene, photos=views, seed=self._seed)
         return answer_of_scene(scene)
+
+    def _scene(self, views: Sequence[View]) -> Reconstruction:
+        if self._passes == 1 or len(views) == 1:
+            return reconstruct(
+                views, self._model, seed=self._seed, size=self._size, precision=self._precision
+            )
+        return reconstruct_ensemble(
+            views,
+            self._model,
+            passes=self._passes,
+            seed=self._seed,
+            size=self._size,
+            precision=self._precision,
+        )
 
     def _world_answer(self, views: Sequence[View]) -> Answer:
         """Return cameras as `reconstruct` finds them, and the world pointmaps as points."""
@@ -103,6 +121,7 @@ def open_fast3r(
     model: str,
     *,
     points: Points = "depth",
+    passes: int = 1,
     device: str = "auto",
     precision: Literal["auto"] | Precision = "auto",
     size: int | None = None,
@@ -115,7 +134,13 @@ def open_fast3r(
     """
     loaded = load_model(model, device=choose_device(device))
     return Fast3RMethod(
-        loaded, label=_label(model), size=size, seed=seed, precision=precision, points=points
+        loaded,
+        label=_label(model),
+        size=size,
+        seed=seed,
+        precision=precision,
+        points=points,
+        passes=passes,
     )
 
 

@@ -1,0 +1,1 @@
+"""Several passes of the network over the same views, fused, with what they disagree by."""
