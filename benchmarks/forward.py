@@ -1,20 +1,22 @@
-"""Speed and memory of one forward pass, by stage, against the count by hand.
+r"""Speed and memory of one forward pass, by stage, against the limits of the machine.
 
-    python -m benchmarks.forward --model published --views 2 8 32 100 --output benchmarks/results
+    python -m benchmarks.forward --model published --size 192x256 --seconds 300
+    python -m benchmarks.forward --device cuda --model published --size 384x512 --dtype bfloat16 \
+        --views 2 20 100 320 1000 1500 --seconds 1500 --output benchmarks/results
 
-Random weights: neither depends on what the weights are. Prints a Markdown table, and writes it
-beside a JSON file. Peaks are those of CUDA's allocator or, on the CPU, of live tensors; images and
-pointmaps that the caller keeps are not in them.
+Random weights: neither speed nor memory depends on what the weights are. Operations and bytes are
+counted as the operators run; their limits are a large matrix product and a large copy, measured
+before. Seconds are medians of up to five runs; with one thread on the CPU they are the processor's
+own, so that other work on the machine counts little. Peaks are those of CUDA's allocator or, on the
+CPU, of live tensors; images and pointmaps that the caller keeps are not in them.
 """
 
 import argparse
-import json
-import os
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -22,8 +24,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.counting import Counting, Work
 from benchmarks.memory import LiveTensors, count
-from benchmarks.poses import processor
+from benchmarks.report import label_of, setting_of, table, write
 from fast3r.models.config import SMALL, EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
 from fast3r.models.fast3r import Chunks, Fast3R
 
@@ -40,6 +43,35 @@ MODELS = {
     ),
 }
 
+VIEWS = (2, 4, 8, 16, 32, 50, 100, 200, 320, 500, 1000, 1500)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the machine can do, measured."""
+
+    matrix: float
+    """Operations per second of a large matrix product."""
+
+    copy: float
+    """Bytes read and written per second by a copy that fits no cache."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of encoder, fusion and heads."""
+
+    name: str
+    seconds: float
+    gflop: float
+    moved_gb: float
+    matrix_share: float
+    """Of the measured rate of matrix products; above 1 where a stage's own are faster."""
+
+    copy_share: float
+    """Of the measured rate of copies. The limit is reached where the two shares add up to 1, or
+    above, as far as caches serve."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -52,9 +84,6 @@ class Row:
 
     views: int
     seconds: float
-    encoder_s: float
-    fusion_s: float
-    heads_s: float
     needed_mib: float
     """Weights, four levels of tokens, keys and values of one layer: what no chunk size saves."""
 
@@ -63,70 +92,88 @@ class Row:
 
     peak_mib: float
     peak_over_counted: float
-    fusion_tflop_per_s: float
-    share_of_matrix_rate: float
+    stages: tuple[Stage, ...]
+
+    def told(self) -> list[dict[str, float | str]]:
+        """Return a line for the pass and one for each stage."""
+        what = {name: getattr(self, name) for name in ("model", "dtype", "size", "views")}
+        whole = Stage("whole", self.seconds, 0, 0, 0, 0)
+        lines = []
+        for stage in (*self.stages, whole):
+            line = {**what, "stage": stage.name, "seconds": stage.seconds}
+            for name in ("gflop", "moved_gb", "matrix_share", "copy_share"):
+                line[name] = getattr(stage, name) if stage is not whole else ""
+            for name in ("counted_mib", "peak_mib", "peak_over_counted"):
+                line[name] = getattr(self, name) if stage is whole else ""
+            lines.append(line)
+        return lines
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the best measured rate of a large matrix product in TFLOP/s."""
-    size = 8192 if device.type == "cuda" else 1024
+    """Return the best measured rate of a large matrix product in operations per second."""
+    size = 8192 if device.type == "cuda" else 1536
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    for _ in range(3):
-        torch.mm(a, b)
+    return 2 * size**3 / _best_seconds(lambda: torch.mm(a, b), device)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Return the best measured rate of a copy in bytes per second, read and written."""
+    source = torch.ones(2**28 if device.type == "cuda" else 2**25, device=device)
+    target = torch.zeros_like(source)
+    return 2 * source.nbytes / _best_seconds(lambda: target.copy_(source), device)
+
+
+def _best_seconds(work: Callable[[], object], device: torch.device) -> float:
     times = []
     for _ in range(10):
-        _wait(device)
-        start = time.perf_counter()
-        torch.mm(a, b)
-        _wait(device)
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / min(times) / 1e12
-
-
-def fusion_flop(config: Fast3RConfig, views: int, tokens_per_view: int) -> float:
-    """Return the multiply-adds of the fusion blocks, times two."""
-    width, depth = config.fusion.width, config.fusion.depth
-    tokens = views * tokens_per_view
-    linear = 2 * tokens * width * width * (4 + 2 * config.fusion.mlp_ratio)
-    alternate = depth // 2 if config.fusion.alternate else 0
-    seen = (depth - alternate) * tokens + alternate * tokens_per_view
-    return depth * linear + 4 * tokens * width * seen
+        start = now(device)
+        work()
+        times.append(now(device) - start)
+    return min(times)
 
 
 @contextmanager
-def stage_seconds(model: Fast3R) -> Iterator[dict[str, float]]:
-    """Sum the seconds spent inside encoder, fusion and heads, from outside, through hooks."""
-    seconds: dict[str, float] = defaultdict(float)
+def at_stages(
+    model: Fast3R, begin: Callable[[str], None], end: Callable[[str], None]
+) -> Iterator[None]:
+    """Call functions with the name of a stage when it begins and ends, from outside, by hooks."""
     stages = [(model.encoder, "encoder"), (model.fusion, "fusion")]
     stages += [(head, "heads") for head in (model.world_head, model.local_head) if head]
     handles = []
 
     def watch(module: nn.Module, name: str) -> None:
-        def add(sign: int) -> None:
-            _wait(model.device)
-            seconds[name] += sign * time.perf_counter()
-
-        handles.append(module.register_forward_pre_hook(lambda *_: add(-1)))
-        handles.append(module.register_forward_hook(lambda *_: add(1)))
+        handles.append(module.register_forward_pre_hook(lambda *_: begin(name)))
+        handles.append(module.register_forward_hook(lambda *_: end(name)))
 
     for module, name in stages:
         watch(module, name)
-    yield seconds
+    yield
     for handle in handles:
         handle.remove()
+
+
+@contextmanager
+def stage_seconds(model: Fast3R) -> Iterator[dict[str, float]]:
+    """Sum the seconds spent inside encoder, fusion and heads."""
+    seconds: dict[str, float] = defaultdict(float)
+
+    def add(name: str, sign: int) -> None:
+        seconds[name] += sign * now(model.device)
+
+    with at_stages(model, lambda name: add(name, -1), lambda name: add(name, 1)):
+        yield seconds
 
 
 def timed(model: Fast3R, images: Sequence[Tensor], chunks: Chunks) -> dict[str, float]:
     """Return the seconds of each stage and of the whole, the medians of up to five runs."""
     runs: list[dict[str, float]] = []
     begun = time.perf_counter()
-    while len(runs) < 6 and (len(runs) < 1 or time.perf_counter() - begun < 15):
+    while len(runs) < 5 and (len(runs) < 1 or time.perf_counter() - begun < 15):
         with stage_seconds(model) as seconds:
-            start = time.perf_counter()
+            start = now(model.device)
             run(model, images, chunks)
-            runs.append({**seconds, "whole": time.perf_counter() - start})
-    warm = runs[1:] or runs  # the first warms up, unless it took so long that it does not matter
-    return {name: statistics.median(r[name] for r in warm) for name in runs[0]}
+            runs.append({**seconds, "whole": now(model.device) - start})
+    return {name: statistics.median(r[name] for r in runs) for name in runs[0]}
 
 
 def run(model: Fast3R, images: Sequence[Tensor], chunks: Chunks) -> None:
@@ -134,63 +181,63 @@ def run(model: Fast3R, images: Sequence[Tensor], chunks: Chunks) -> None:
     with torch.inference_mode():
         for _, prediction in model.stream(images, chunks=chunks):
             prediction.world.points.to("cpu")
-    _wait(model.device)
 
 
-def peak_bytes(model: Fast3R, images: Sequence[Tensor], chunks: Chunks) -> int:
-    """Return the most memory that weights and tensors take during one pass."""
-    if model.device.type == "cuda":
+def counted_work(
+    model: Fast3R, images: Sequence[Tensor], chunks: Chunks
+) -> tuple[dict[str, Work], int]:
+    """Return the work of each stage, and the most memory that weights and tensors take."""
+    on_cuda = model.device.type == "cuda"
+    if on_cuda:
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(model.device)
+    counting, live = Counting(), LiveTensors()
+
+    def enter(name: str) -> None:
+        counting.stage = name
+
+    with nullcontext() if on_cuda else live, counting, at_stages(model, enter, lambda _: enter("")):
         run(model, images, chunks)
-        return torch.cuda.max_memory_allocated()
-    with LiveTensors() as live:
-        run(model, images, chunks)
-    return live.peak + sum(p.numel() * p.element_size() for p in model.parameters())
+    if on_cuda:
+        return counting.stages, torch.cuda.max_memory_allocated(model.device)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    return counting.stages, live.peak + weights
 
 
 def measure(
-    model: Fast3R, name: str, size: tuple[int, int], views: int, rate: float, chunks: Chunks
+    model: Fast3R, name: str, size: tuple[int, int], views: int, rates: Rates, chunks: Chunks
 ) -> Row:
     """Return the figures of one model, size and number of views."""
     images = [torch.rand(1, 3, *size)] * views
+    work, peak = counted_work(model, images, chunks)  # which warms up, too
     seconds = timed(model, images, chunks)
-    peak = peak_bytes(model, images, chunks)
     counted = count(model, views, size, chunks)
-    flop = fusion_flop(model.config, views, size[0] * size[1] // model.patch**2)
-    achieved = flop / seconds["fusion"] / 1e12
     return Row(
         model=name,
         dtype=str(model.encoder.norm.weight.dtype).removeprefix("torch."),
         size=f"{size[0]}x{size[1]}",
         views=views,
         seconds=seconds["whole"],
-        encoder_s=seconds["encoder"],
-        fusion_s=seconds["fusion"],
-        heads_s=seconds["heads"],
         needed_mib=counted.needed / MIB,
         counted_mib=counted.peak / MIB,
         peak_mib=peak / MIB,
         peak_over_counted=peak / counted.peak,
-        fusion_tflop_per_s=achieved,
-        share_of_matrix_rate=achieved / rate,
+        stages=tuple(
+            _stage(stage, seconds[stage], work[stage], rates)
+            for stage in ("encoder", "fusion", "heads")
+        ),
     )
 
 
-def table(rows: list[Row]) -> str:
-    """Return the rows as Markdown."""
-    names = list(asdict(rows[0]))
-    lines = ["| " + " | ".join(names) + " |", "|" + "---:|" * len(names)]
-    for row in rows:
-        cells = [_cell(name, value) for name, value in asdict(row).items()]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _cell(name: str, value: float | str) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.1f}" if name.endswith("_mib") else f"{value:.3f}"
+def _stage(name: str, seconds: float, work: Work, rates: Rates) -> Stage:
+    return Stage(
+        name=name,
+        seconds=seconds,
+        gflop=work.flop / 1e9,
+        moved_gb=work.moved_bytes / 1e9,
+        matrix_share=work.flop / seconds / rates.matrix,
+        copy_share=work.moved_bytes / seconds / rates.copy,
+    )
 
 
 def build(options: argparse.Namespace, name: str, device: torch.device, dtype: str) -> Fast3R:
@@ -199,43 +246,41 @@ def build(options: argparse.Namespace, name: str, device: torch.device, dtype: s
         model = Fast3R(MODELS[name], attention=options.attention)
     model = model.to(getattr(torch, dtype)).eval()
     if options.compile:
-        for block in [*model.encoder.blocks, *model.fusion.blocks]:
-            block.compile(dynamic=True)
+        model.compile_blocks()
     return model
 
 
-def write(folder: Path, label: str, setting: dict, rows: list[Row]) -> None:
-    """Write the rows as JSON and as Markdown."""
-    folder.mkdir(parents=True, exist_ok=True)
-    report = {"setting": setting, "rows": [asdict(row) for row in rows]}
-    (folder / f"{label}.json").write_text(json.dumps(report, indent=1) + "\n")
-    told = ", ".join(f"{key} {value}" for key, value in setting.items())
-    text = f"# One forward pass\n\n{told}. `python -m benchmarks.forward` makes this file.\n\n"
-    (folder / f"{label}.md").write_text(text + table(rows) + "\n")
+def size_of(text: str) -> tuple[int, int]:
+    """Return height and width of HEIGHTxWIDTH."""
+    height, width = text.split("x")
+    return int(height), int(width)
 
 
-def _wait(device: torch.device) -> None:
+def now(device: torch.device) -> float:
+    """Return seconds, once the device has done all that it was told."""
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time() if alone else time.perf_counter()
 
 
 def _parsed() -> argparse.Namespace:
-    def size(text: str) -> tuple[int, int]:
-        height, width = text.split("x")
-        return int(height), int(width)
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--model", choices=MODELS, nargs="+", default=["shallow", "small"])
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--size", type=size, nargs="+", default=[(96, 128)], help="HEIGHTxWIDTH")
-    parser.add_argument("--views", type=int, nargs="+", default=[2, 8, 32])
+    parser.add_argument("--size", type=size_of, nargs="+", default=[(96, 128)], help="HEIGHTxWIDTH")
+    parser.add_argument("--views", type=int, nargs="+", default=VIEWS, help="from few to many")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, help="of the CPU; by default what torch takes")
     parser.add_argument("--attention", default="auto")
     parser.add_argument("--compile", action="store_true")
     for name, default in asdict(Chunks()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
-    parser.add_argument("--seconds", type=float, default=300, help="start no new row after this")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="for each model, format and size"
+    )
     parser.add_argument("--label", default="", help="added to the name of the files")
     parser.add_argument("--output", type=Path, help="folder for the tables")
     return parser.parse_args()
@@ -244,31 +289,51 @@ def _parsed() -> argparse.Namespace:
 def main() -> None:
     """Measure and report."""
     options = _parsed()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
     chunks = Chunks(options.encoder_views, options.fusion_tokens, options.head_views)
     setting = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
-        "threads": torch.get_num_threads(),
-        "load_at_start": round(os.getloadavg()[0], 1),
-        "torch": torch.__version__,
+        **setting_of(device),
         "attention": options.attention,
         "compile": options.compile,
         **asdict(chunks),
     }
-    device_label = setting["device"].replace(" ", "_") if device.type == "cuda" else "cpu"
     rows: list[Row] = []
-    begun = time.perf_counter()
     for name, dtype in product(options.model, options.dtype):
         model = build(options, name, device, dtype)
-        rate = matrix_rate(device, getattr(torch, dtype))
-        setting[f"matrix_tflop_per_s_{dtype}"] = round(rate, 3)
-        for size, views in product(options.size, options.views):
-            if time.perf_counter() - begun < options.seconds:
-                rows.append(measure(model, name, size, views, rate, chunks))
-                print(table(rows[-1:]).splitlines()[-1], flush=True)
+        rates = Rates(matrix_rate(device, getattr(torch, dtype)), copy_rate(device))
+        setting[f"matrix_tflop_per_s_{dtype}"] = round(rates.matrix / 1e12, 3)
+        setting["copy_gb_per_s"] = round(rates.copy / 1e9, 1)
+        for size in options.size:
+            for row in within(options, model, name, size, rates, chunks):
+                rows.append(row)
+                print(table(row.told()).split("\n", 2)[2], flush=True)
                 if options.output:
-                    write(options.output, f"forward-{device_label}{options.label}", setting, rows)
-    print(table(rows))
+                    label = "-".join(filter(None, ("forward", label_of(device), options.label)))
+                    command = "python -m benchmarks.forward"
+                    write(options.output, label, "One forward pass", command, setting, rows)
+    print(table([line for row in rows for line in row.told()]))
+
+
+def within(
+    options: argparse.Namespace,
+    model: Fast3R,
+    name: str,
+    size: tuple[int, int],
+    rates: Rates,
+    chunks: Chunks,
+) -> Iterator[Row]:
+    """Yield rows from few views to many, as long as the time is likely to do for the next."""
+    begun, last, views_before = time.perf_counter(), 0.0, 0
+    for views in options.views:
+        start = time.perf_counter()
+        # A pass takes at most as much more as the square of the views.
+        expected = last * (views / views_before) ** 2 if views_before else 0
+        if start - begun + expected > options.seconds:
+            return
+        yield measure(model, name, size, views, rates, chunks)
+        last, views_before = time.perf_counter() - start, views
 
 
 if __name__ == "__main__":

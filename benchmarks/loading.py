@@ -1,16 +1,19 @@
 """How fast photos are loaded: seconds for a folder of large JPEGs, made up for the purpose.
 
-python -m benchmarks.loading --photos 100 --workers 2
+python -m benchmarks.loading --photos 100 --workers 2 --output benchmarks/results
 """
 
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
+from benchmarks.report import label_of, setting_of, table, write
 from fast3r.views.load import load_views
 
 _HEIGHT, _WIDTH = 3024, 4032
@@ -29,6 +32,20 @@ def write_photos(folder: Path, count: int) -> None:
         (folder / f"{number}.jpg").write_bytes(first.read_bytes())
 
 
+@dataclass(frozen=True)
+class Row:
+    """One way to load the folder."""
+
+    what: str
+    photos: int
+    megabytes_each: float
+    seconds: float
+
+    def told(self) -> list[dict[str, float | str]]:
+        """Return the line of the table."""
+        return [{**vars(self), "ms each": 1e3 * self.seconds / self.photos}]
+
+
 def seconds_to_load(folder: Path, workers: int, lazy_above: int) -> float:
     start = time.perf_counter()
     load_views(folder, workers=workers, lazy_above=lazy_above)
@@ -36,19 +53,29 @@ def seconds_to_load(folder: Path, workers: int, lazy_above: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--photos", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
+    device = torch.device("cpu")
+    setting = {**setting_of(device), "workers": options.workers}
+    ways = {"decoded to 384x512": options.photos, "checked, to be decoded later": 0}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder, options.photos)
         megabytes = (folder / "0.jpg").stat().st_size / 1e6
-        decoded = seconds_to_load(folder, options.workers, lazy_above=options.photos)
-        checked = seconds_to_load(folder, options.workers, lazy_above=0)
-    print(f"{options.photos} JPEGs of 12 MP, {megabytes:.1f} MB each, {options.workers} threads")
-    print(f"decoded to 384x512:  {decoded:6.2f} s  ({1e3 * decoded / options.photos:.0f} ms each)")
-    print(f"checked, for later:  {checked:6.2f} s  ({1e3 * checked / options.photos:.1f} ms each)")
+        rows = [
+            Row(what, options.photos, megabytes, seconds_to_load(folder, options.workers, above))
+            for what, above in ways.items()
+        ]
+    print(table([line for row in rows for line in row.told()]))
+    if options.output:
+        title, command = "Loading 12-megapixel JPEGs", "python -m benchmarks.loading"
+        write(options.output, f"loading-{label_of(device)}", title, command, setting, rows)
 
 
 if __name__ == "__main__":

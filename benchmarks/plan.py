@@ -189,7 +189,7 @@ def measure(configuration: Configuration) -> Measurement:
         configuration,
         predicted_mib=plan.need.host / MIB,
         peak_mib=peak * 1024,
-        predicted_cloud_mib=plan.need.cloud / MIB,
+        predicted_cloud_mib=plan.need.writing / MIB,
         cloud_mib=cloud_peak * 1024,
         predicted_s={stage: predicted[stage] for stage in STAGES},
         measured_s={stage: measured[stage] for stage in STAGES},

@@ -9,6 +9,9 @@ from torch import Tensor
 # A fit is trusted if chance would give a thousandth of one as good.
 LOG_RARE = math.log(1e-3)
 
+# A network's errors are alike from pixel to pixel: more points make a fit slower, not better.
+_ENOUGH_POINTS = 2**15
+
 
 def geman_mcclure_weight(
     squared: Float[Tensor, "*batch points"], scale: Float[Tensor, "*#batch 1"]
@@ -48,6 +51,15 @@ def even_sample(
     targets = shares[:, -1:] * (comb / count).to(shares)
     at = torch.searchsorted(shares, targets.contiguous(), right=True)
     return at.clamp(max=weights.shape[-1] - 1)
+
+
+def every_nth(points: int) -> int:
+    """Return the step at which enough of the points of a large pointmap are taken; 1 for others.
+
+    It seldom divides the width of an image, so that the points taken form no columns.
+    """
+    step = -(-points // _ENOUGH_POINTS)
+    return step + 1 if step > 1 and step % 2 == 0 else step
 
 
 def usable_weights(

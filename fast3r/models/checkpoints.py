@@ -24,6 +24,7 @@ from fast3r.models.names import DUST3R, names_for, published_tensors
 from fast3r.models.weight_files import (
     CONFIG_KEY,
     Weights,
+    first_line,
     read_checkpoint,
     read_dust3r,
     read_folder,
@@ -251,8 +252,19 @@ def _read(name_or_path: str | Path, config: Fast3RConfig | None) -> Weights:
 
 def _empty_model(weights: Weights, attention: AttentionKernel) -> Fast3R:
     """Return the model without memory for its weights, once they are known to fit it."""
-    with torch.device("meta"):
-        model = Fast3R(weights.config, attention=attention)
+    layers = weights.config.encoder.depth + weights.config.fusion.depth
+    if layers > len(weights.tensors):
+        raise ValueError(
+            f"{weights.source} does not fit its config: {len(weights.tensors)} tensors are too few "
+            f"for {layers} layers"
+        )
+    try:
+        with torch.device("meta"):
+            model = Fast3R(weights.config, attention=attention)
+    except (OverflowError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{weights.source}: no network has the shape of its config: {first_line(error)}"
+        ) from error
     state = model.state_dict()
     unexpected = [name for name in weights.tensors if name not in state]
     problem = _misfit(weights.tensors, state, list(state))

@@ -4,8 +4,9 @@ The network knows nothing of files, time or logging. It takes any mix of image s
 of views, and works in chunks that change its memory but not its result.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter, methodcaller
 from pathlib import Path
 from typing import get_args
 
@@ -18,9 +19,12 @@ from fast3r.models.config import Fast3RConfig
 from fast3r.models.dpt import DptHead
 from fast3r.models.encoder import Encoder, unmasked
 from fast3r.models.fusion import Fusion, draw_view_ids
+from fast3r.models.layers import KeysValues
 from fast3r.models.layout import Layout, gather_tokens, group_chunks, layout_of
-from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.models.prediction import Prediction, joined
 from fast3r.models.recompute import Caller, Part, Recomputed, directly
+from fast3r.models.thinning import Thinning
+from fast3r.models.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Fast3R(nn.Module):
         self.config = config = config or Fast3RConfig()
         self.attention: AttentionKernel = attention
         self.gradient_checkpointing: frozenset[Part] = frozenset()
+        self.thinning: Thinning | None = None
+        """Set it to make fusion look at a part of the views only: faster, and no longer exact."""
         self.encoder = Encoder(config.encoder)
         self.fusion = Fusion(
             config.fusion, config.encoder.width, rope_base=config.encoder.rope_base
@@ -115,6 +121,15 @@ class Fast3R(nn.Module):
             )
         self.gradient_checkpointing = frozenset(parts)
 
+    def compile_blocks(self) -> None:
+        """Let torch.compile make the blocks of encoder and fusion faster, when they first run.
+
+        That takes a minute or so, and a C++ compiler on the CPU. Numbers stay the same to rounding,
+        weights keep their names, and the heads, which are convolutions, stay as they are.
+        """
+        for block in [*self.encoder.blocks, *self.fusion.blocks]:
+            block.compile(dynamic=True)
+
     def forward(
         self,
         images: Float[Tensor, "batch views 3 height width"] | Sequence[Tensor],
@@ -142,7 +157,9 @@ class Fast3R(nn.Module):
         """
         predictions: list[Prediction | None] = [None] * len(views_of(images))
         for index, prediction in self.stream(images, view_ids, seed, masks=masks, chunks=chunks):
-            predictions[index] = _moved(prediction, output_device)
+            if output_device is not None:
+                prediction = prediction.mapped(methodcaller("to", output_device))
+            predictions[index] = prediction
         return [prediction for prediction in predictions if prediction is not None]
 
     def stream(
@@ -159,7 +176,7 @@ class Fast3R(nn.Module):
         Views of one size follow each other, so the order is not that of the input when sizes mix.
         """
         views = views_of(images)
-        _check(views, masks, self.patch)
+        check_views(views, masks, self.patch)
         if masks is not None and views[0].shape[0] > 1:  # samples lose different patches
             yield from self._stream_samples(views, view_ids, seed, masks, chunks)
             return
@@ -174,16 +191,28 @@ class Fast3R(nn.Module):
         *,
         masks: Sequence[Bool[Tensor, "batch _ _"]] | None = None,
         chunks: Chunks | None = None,
+        seen: KeysValues | None = None,
     ) -> Tokens:
-        """Return what encoder and fusion make of the views; arguments as in `forward`."""
+        """Return what encoder and fusion make of the views; arguments as in `forward`.
+
+        `seen` changes which keys and values fusion looks at, see `Fusion.forward`.
+        """
         views = views_of(images)
-        _check(views, masks, self.patch)
+        check_views(views, masks, self.patch)
+        if self.thinning is not None and self.attention == "flash":
+            raise ValueError("thinned fusion weighs keys, which flash cannot: use attention 'auto'")
         chunks = chunks or Chunks()
         ids = self._view_ids(views, view_ids, seed)
         with attention_kernels(self.attention, self.device):
             encoded, layout = self._encode(views, masks, chunks.encoder_views)
             levels = self.fusion(
-                encoded, layout, ids, chunk=chunks.fusion_tokens, call=self._caller("fusion")
+                encoded,
+                layout,
+                ids,
+                chunk=chunks.fusion_tokens,
+                call=self._caller("fusion"),
+                seen=seen,
+                thinning=self.thinning,
             )
         return Tokens(levels, layout)
 
@@ -198,7 +227,7 @@ class Fast3R(nn.Module):
             for views in group_chunks(group, size):
                 made = call(self._pointmaps, tokens.levels, tokens.layout, views)
                 for place, view in enumerate(views):
-                    yield view, _sliced(made, slice(place, None, len(views)))
+                    yield view, made.mapped(itemgetter(slice(place, None, len(views))))
 
     def _pointmaps(self, levels: Sequence[Tensor], layout: Layout, views: list[int]) -> Prediction:
         """Return the pointmaps of views of one size, sample by sample."""
@@ -237,7 +266,7 @@ class Fast3R(nn.Module):
 
     def _to_network(self, images: Tensor) -> Tensor:
         weight = self.encoder.norm.weight
-        return images.to(weight.device, weight.dtype).flatten(0, 1)
+        return sent(images, weight.device).to(weight.dtype).flatten(0, 1)
 
     def _view_ids(self, views: Sequence[Tensor], ids: Tensor | None, seed: int) -> Tensor:
         batch, count = views[0].shape[0], len(views)
@@ -265,10 +294,10 @@ class Fast3R(nn.Module):
             mask = [m[b : b + 1] for m in masks]
             samples.append(dict(self.stream(one, ids[b : b + 1], masks=mask, chunks=chunks)))
         for view in samples[0]:
-            world = _joined([sample[view].world for sample in samples])
+            world = joined([sample[view].world for sample in samples])
             locals_ = [sample[view].local for sample in samples]
             present = [pointmap for pointmap in locals_ if pointmap is not None]
-            yield view, Prediction(world, _joined(present) if present else None)
+            yield view, Prediction(world, joined(present) if present else None)
 
 
 def views_of(images: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
@@ -276,7 +305,12 @@ def views_of(images: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
     return images.unbind(dim=1) if isinstance(images, Tensor) else images
 
 
-def _check(views: Sequence[Tensor], masks: Sequence[Tensor] | None, patch: int) -> None:
+def check_views(views: Sequence[Tensor], masks: Sequence[Tensor] | None, patch: int) -> None:
+    """Refuse views that do not fit together, or have no whole number of patches.
+
+    Raises:
+        ValueError: They do not fit.
+    """
     if not views:
         raise ValueError("at least one view is needed, got none")
     for view in views:
@@ -296,26 +330,3 @@ def _check(views: Sequence[Tensor], masks: Sequence[Tensor] | None, patch: int) 
             f"masks must have the batch and size of their views, {sizes}, "
             f"got {[tuple(m.shape) for m in masks]}"
         )
-
-
-def _sliced(prediction: Prediction, at: slice) -> Prediction:
-    return _mapped(prediction, lambda part: part[at])
-
-
-def _joined(pointmaps: list[Pointmap]) -> Pointmap:
-    points = torch.cat([p.points for p in pointmaps])
-    return Pointmap(points, torch.cat([p.confidence for p in pointmaps]))
-
-
-def _moved(prediction: Prediction, device: torch.device | str | None) -> Prediction:
-    if device is None:
-        return prediction
-    return _mapped(prediction, lambda part: part.to(device))
-
-
-def _mapped(prediction: Prediction, change: Callable[[Tensor], Tensor]) -> Prediction:
-    world, local = prediction.world, prediction.local
-    return Prediction(
-        Pointmap(change(world.points), change(world.confidence)),
-        local and Pointmap(change(local.points), change(local.confidence)),
-    )

@@ -19,6 +19,8 @@ from fast3r.models.layers import (
 )
 from fast3r.models.layout import Layout, Run
 from fast3r.models.recompute import Caller, directly
+from fast3r.models.thinning import Thinning
+from fast3r.models.transfer import sent
 
 TRAINING_VIEWS = 20
 """Views per sample when the published weights were trained; the base of the temperature."""
@@ -84,6 +86,7 @@ class Fusion(nn.Module):
         chunk: int | None = None,
         call: Caller = directly,
         seen: KeysValues | None = None,
+        thinning: Thinning | None = None,
     ) -> list[Float[Tensor, "batch tokens _"]]:
         """Return the four levels of tokens that the heads read.
 
@@ -94,28 +97,41 @@ class Fusion(nn.Module):
             chunk: Work on about this many tokens at a time where that saves memory.
             call: Way to call the blocks.
             seen: Changes which keys and values the blocks across views look at.
+            thinning: Makes them look at a part of each view; None for all of it.
+
+        Raises:
+            ValueError: Both `seen` and `thinning` are given.
         """
+        if seen is not None and thinning is not None:
+            raise ValueError(
+                "fusion cannot be thinned while its keys and values come from elsewhere, as with "
+                "several devices: set model.thinning = None, or use one device"
+            )
         levels = [tokens]
+        sources = None if thinning is None else thinning.sources(layout, tokens.device)
+        across = partial(call, sharpness=self.sharpness, chunk=chunk, seen=seen, sources=sources)
         tokens = self._embed(tokens, layout, view_ids)
         for depth, block in enumerate(self.blocks, start=1):
             if self.config.alternate and depth % 2 == 0:
                 tokens = self._per_view(partial(call, block), tokens, layout, chunk)
             else:
-                tokens = call(block, tokens, sharpness=self.sharpness, chunk=chunk, seen=seen)
+                tokens = across(block, tokens)
             if depth in self.levels[1:3]:
                 levels.append(tokens if torch.is_grad_enabled() else tokens.clone())
         return [*levels, self._final_norm(tokens, chunk)]
 
     def _embed(self, tokens: Tensor, layout: Layout, view_ids: Tensor) -> Tensor:
         tokens = self.embed(tokens)
-        marks = view_embedding(view_ids, self.config.width).to(tokens)
+        marks = sent(view_embedding(view_ids, self.config.width), tokens.device).to(tokens)
         pieces = []
         for run in layout.runs():
             piece = tokens[:, run.tokens].unflatten(1, (run.views, -1))
             mark = marks[:, run.first : run.first + run.views, None]
+            piece = piece + mark if torch.is_grad_enabled() else piece.add_(mark)
             if self.position is not None:
-                mark = mark + run.layout.drop(self.position(run.layout.grid)).to(mark)
-            pieces.append(piece + mark if torch.is_grad_enabled() else piece.add_(mark))
+                place = run.layout.drop(self.position(run.layout.grid)).to(piece)
+                piece = piece + place if torch.is_grad_enabled() else piece.add_(place)
+            pieces.append(piece)
         if torch.is_grad_enabled():
             return torch.cat([piece.flatten(1, 2) for piece in pieces], dim=1)
         return tokens

@@ -5,21 +5,35 @@ Letters in comments: B batch, T tokens, D width, H heads, d channels of a head, 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-Rotation = tuple[Float[Tensor, "patches 2 freqs"], Float[Tensor, "patches 2 freqs"]]
-"""Cosine and sine of the rotary angles: by patch, then vertical and horizontal."""
+Rotation = tuple[Float[Tensor, "patches channels"], Float[Tensor, "patches channels"]]
+"""Cosine and signed sine of the rotary angle of each channel of a head, by patch. The first half of
+the channels turns vertically, the second horizontally; within a half, each channel of its first
+half is paired with one of its second, and the sine is negative for the first of a pair."""
 
 KeysValues = Callable[
     [Float[Tensor, "batch heads tokens d"], Float[Tensor, "batch heads tokens d"]],
     tuple[Float[Tensor, "batch heads seen d"], Float[Tensor, "batch heads seen d"]],
 ]
-"""From the keys and values of a block's tokens to those that its queries look at: of all
-processes, say, or a part of them."""
+"""From the keys and values of a block's tokens to those that its queries look at: those of all
+processes, say."""
+
+
+class Sources(NamedTuple):
+    """Some of the tokens, which stand for all of them."""
+
+    tokens: Int[Tensor, " seen"]
+    """Their places in the sequence, in order."""
+
+    bias: Float[Tensor, " seen"]
+    """The logarithm of how many tokens each of them stands for; added to its logits."""
 
 
 def patch_rotation(
@@ -39,7 +53,8 @@ def patch_rotation(
     angles = torch.stack((y, x), dim=1).float()[..., None] * frequencies  # (P, 2, d/4)
     # Half precision cannot tell neighbouring angles apart: cos and sin are taken in at least fp32.
     angles = angles.to(torch.promote_types(dtype, torch.float32))
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    return torch.stack((cos, cos), dim=2).flatten(1), torch.stack((-sin, sin), dim=2).flatten(1)
 
 
 def rotate(
@@ -47,10 +62,10 @@ def rotate(
 ) -> Float[Tensor, "batch heads patches channels"]:
     """Turn queries or keys by the angles of their patches."""
     cos, sin = rotation
-    pairs = heads.unflatten(-1, (2, 2, -1))  # (B, H, P, axis, half, d/4)
-    first, second = pairs.unbind(dim=-2)
-    turned = (first * cos - second * sin, second * cos + first * sin)
-    return torch.stack(turned, dim=-2).flatten(-3)
+    first, second, third, fourth = heads.chunk(4, dim=-1)
+    # Whole rows of channels at a time: four times faster on CPU than quarter by quarter.
+    partners = torch.cat((second, first, fourth, third), dim=-1)
+    return (heads * cos).addcmul_(partners, sin)
 
 
 def view_embedding(
@@ -119,6 +134,7 @@ class Block(nn.Module):
         sharpness: float = 1.0,
         chunk: int | None = None,
         seen: KeysValues | None = None,
+        sources: Sources | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """Return the tokens after this block.
 
@@ -129,11 +145,15 @@ class Block(nn.Module):
             sharpness: Factor on the attention logits.
             chunk: Work on this many tokens at a time; ignored while gradients are recorded.
             seen: Changes which keys and values the queries look at; None leaves them.
+            sources: The tokens that have keys and values; None for all. Not with `rotation`.
         """
         scale = sharpness / math.sqrt(tokens.shape[-1] // self.heads)
         mask = None if keep is None else keep[:, None, None]
+        if sources is not None:
+            mask = sources.bias.to(tokens)[None, None, None]
+        look = partial(F.scaled_dot_product_attention, attn_mask=mask, scale=scale)
         parts = _parts(tokens.shape[1], chunk)
-        tokens = self._attend(tokens, parts, rotation, mask, scale, seen)
+        tokens = self._attend(tokens, parts, rotation, look, seen, sources)
         for part in parts:
             tokens = _add(tokens, part, self._mlp(tokens[:, part]))
         return tokens
@@ -143,44 +163,51 @@ class Block(nn.Module):
         tokens: Tensor,
         parts: Sequence[slice],
         rotation: Rotation | None,
-        mask: Tensor | None,
-        scale: float,
+        look: Callable[[Tensor, Tensor, Tensor], Tensor],
         seen: KeysValues | None,
+        sources: Sources | None,
     ) -> Tensor:
         """Add attention to the tokens; a method, so that keys and values are gone after it."""
-        queries, keys, values = self._project(tokens, parts, rotation)
+        if len(parts) == 1 and sources is None:
+            queries, keys, values = self._project(tokens, rotation)
+        else:
+            assert rotation is None
+            looked_at = tokens if sources is None else tokens[:, sources.tokens]
+            queries, (keys, values) = None, self._keys_values(looked_at, chunk=parts[0].stop)
         if seen is not None:
             keys, values = seen(keys, values)
         for part in parts:
             asking = self._queries(tokens[:, part]) if queries is None else queries
-            answer = F.scaled_dot_product_attention(asking, keys, values, mask, scale=scale)
+            answer = look(asking, keys, values)
             del asking  # else they live on beside those of the next part
             tokens = _add(tokens, part, self.proj(answer.transpose(1, 2).flatten(2)))
         return tokens
 
-    def _project(
-        self, tokens: Tensor, parts: Sequence[slice], rotation: Rotation | None
-    ) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Return queries (None when there are several parts), keys and values, (B, H, T, d)."""
-        if len(parts) == 1:
-            triple = self.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
-            queries, keys, values = triple.permute(2, 0, 3, 1, 4).unbind(0)
-            if rotation is not None:
-                queries, keys = rotate(queries, rotation), rotate(keys, rotation)
-            return queries, keys, values
-        assert rotation is None
-        width = tokens.shape[-1]
+    def _project(self, tokens: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, (B, H, T, d)."""
+        triple = self.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = triple.permute(2, 0, 3, 1, 4).unbind(0)
+        if rotation is not None:
+            return rotate(queries, rotation), rotate(keys, rotation), values
+        if tokens.is_cpu:
+            # Each core reads them once for each few hundred queries: 5 to 10 % faster in a row.
+            keys, values = keys.contiguous(), values.contiguous()
+        return queries, keys, values
+
+    def _keys_values(self, tokens: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of tokens, (B, H, T, d), made in parts but stored once."""
+        batch, length, width = tokens.shape
         weight, bias = self.qkv.weight[width:], self._bias(slice(width, None))
         pair = None
-        for part in parts:
+        for part in _parts(length, chunk):
             made = F.linear(self.norm1(tokens[:, part]), weight, bias)
             if pair is None:
-                pair = made.new_empty(*tokens.shape[:2], 2, self.heads, width // self.heads)
-            pair[:, part] = made.unflatten(-1, (2, self.heads, -1))
+                pair = made.new_empty(2, batch, self.heads, length, width // self.heads)
+            pair[..., part, :] = made.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
             del made  # else it lives on beside that of the next part
         assert pair is not None
-        keys, values = pair.permute(2, 0, 3, 1, 4).unbind(0)
-        return None, keys, values
+        keys, values = pair.unbind(0)
+        return keys, values
 
     def _queries(self, tokens: Tensor) -> Tensor:
         width = tokens.shape[-1]

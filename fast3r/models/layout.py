@@ -45,7 +45,7 @@ class ViewTokens:
 
     def place(
         self, rotation: Rotation
-    ) -> tuple[Float[Tensor, "kept 2 freqs"], Float[Tensor, "kept 2 freqs"]]:
+    ) -> tuple[Float[Tensor, "kept channels"], Float[Tensor, "kept channels"]]:
         """Return the rotary positions of the tokens that take part."""
         cos, sin = rotation
         return (cos, sin) if self.kept is None else (cos[self.kept], sin[self.kept])

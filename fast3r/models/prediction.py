@@ -1,7 +1,9 @@
 """What the network says about one view."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,3 +28,15 @@ class Prediction:
 
     local: Pointmap | None
     """In the view's own camera frame, in a unit of its own; None for models without this head."""
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Prediction":
+        """Return what becomes of this when all its tensors are changed alike."""
+        world = Pointmap(change(self.world.points), change(self.world.confidence))
+        local = self.local and Pointmap(change(self.local.points), change(self.local.confidence))
+        return Prediction(world, local)
+
+
+def joined(pointmaps: Sequence[Pointmap]) -> Pointmap:
+    """Return batches of pointmaps as one."""
+    points = torch.cat([pointmap.points for pointmap in pointmaps])
+    return Pointmap(points, torch.cat([pointmap.confidence for pointmap in pointmaps]))

@@ -7,6 +7,7 @@ import argparse
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from fast3r.documents import read_yaml
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.config_files import PUBLISHED_PARTS, is_published, read_config
 from fast3r.models.low_rank import merged_state_dict
@@ -38,7 +40,18 @@ _COUNTERS = {"epoch_fraction", "train_total_samples", "train_total_images"}
 _ZIP = b"PK\x03\x04"
 
 # A pickle with a few wrong bytes may ask for anything.
-_CORRUPT = (RuntimeError, EOFError, OSError, TypeError, AttributeError, LookupError, ValueError)
+_CORRUPT = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -178,7 +191,9 @@ def read_pickle(file: Path) -> dict[str, Any]:
         mapped = opened.read(4) == _ZIP  # so that the optimizer's state is never read
     try:
         # DUSt3R keeps its command line in an argparse.Namespace, which only holds values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            # It would ask the user to report damage to torch.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -232,18 +247,17 @@ def _config_beside(file: Path) -> Fast3RConfig:
 
 def _hydra_config(file: Path) -> Fast3RConfig:
     try:
-        import yaml
+        root = read_yaml(file)
     except ImportError as error:
-        raise ValueError(f"to read {file}, install pyyaml, or give config=") from error
-    try:
-        root = yaml.safe_load(file.read_bytes())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is not YAML: {first_line(error)}") from error
+        raise ValueError(f"{error}, or give config=") from error
     try:
         parts = {part: root["model"]["net"][part] for part in PUBLISHED_PARTS}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file} has no model.net with {', '.join(PUBLISHED_PARTS)}") from error
-    config = _config(_resolved(parts, root, file), file)
+    try:
+        config = _config(_resolved(parts, root, file), file)
+    except RecursionError as error:
+        raise ValueError(f"{file} has references in a circle; give config=") from error
     # The reference's evaluation of its training checkpoints turns the temperature off.
     return replace(config, fusion=replace(config.fusion, temperature_views=None))
 

@@ -17,17 +17,20 @@ from fast3r.geometry.alignment import align_local_to_world
 from fast3r.geometry.cameras import Camera, invert_rigid, pixel_grid, project
 from fast3r.geometry.poses import solve_poses
 from fast3r.geometry.reference import solve_poses_reference
-from fast3r.geometry.robust import usable_weights, weighted_median
+from fast3r.geometry.robust import every_nth, usable_weights, weighted_median
 from fast3r.geometry.transforms import Similarity
 from fast3r.models.prediction import Prediction
 from fast3r.scene.batches import Batch, batches
 from fast3r.scene.focals import (
     ShareFocal,
     estimate_focals,
-    in_network_pixels,
+    image_intrinsics,
     original_intrinsics,
     share_focals,
 )
+from fast3r.scene.outputs import Keep, in_memory
+from fast3r.scene.panoramas import tied_faces
+from fast3r.views.turning import network_from_photo_camera
 from fast3r.views.view import View
 
 PoseRecipe = Literal["robust", "reference"]
@@ -96,6 +99,7 @@ def recover_cameras(
     known_intrinsics: Mapping[int, Float[Tensor, "3 3"]] | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
+    keep: Keep = in_memory,
 ) -> RecoveredCameras:
     """Return the camera and the depth of each view.
 
@@ -114,6 +118,7 @@ def recover_cameras(
             views of the same camera take their focal length.
         device: Where to compute.
         seed: Of all sampling.
+        keep: Takes depth maps to where they stay.
 
     Raises:
         ValueError: An option is unknown.
@@ -135,9 +140,9 @@ def recover_cameras(
 
     cameras: list[Camera | None] = [None] * len(views)
     failures: list[str | None] = [None] * len(views)
-    depth = [torch.zeros(view.height, view.width) for view in views]
+    depth: dict[int, Tensor] = {}
     for batch in batches(predictions, views, masks, device):
-        intrinsics = torch.stack([in_network_pixels(views[i], original[i]) for i in batch.views])
+        intrinsics = torch.stack([image_intrinsics(views[i], original[i]) for i in batch.views])
         poses, depth_in_world = _place(batch, intrinsics.float().to(device), pose_recipe, seed)
         for place, index in enumerate(batch.views):
             if not poses.registered[place]:
@@ -148,9 +153,26 @@ def recover_cameras(
                 cameras[index] = _camera(
                     views[index], original[index], poses.world_from_camera[place]
                 )
-                depth[index] = depth_in_world[place].cpu()
+                depth[index] = keep(f"{index}-depth", depth_in_world[place])
+    for index, found in tied_faces(views, cameras).items():
+        cameras[index], failures[index] = (None, found) if isinstance(found, str) else (found, None)
+        depth[index] = _depth_for(found, predictions[index], views[index], device, seed)
     confidence = [_confidence(prediction) for prediction in predictions]
-    return RecoveredCameras(cameras, depth, confidence, failures, seen_focals_px)
+    maps = [
+        depth[i] if i in depth else torch.zeros(view.height, view.width)
+        for i, view in enumerate(views)
+    ]
+    return RecoveredCameras(cameras, maps, confidence, failures, seen_focals_px)
+
+
+def _depth_for(
+    camera: Camera | str, prediction: Prediction, view: View, device: torch.device, seed: int
+) -> Float[Tensor, "height width"]:
+    """Return the depth of a face that was tied to others; 0 where there is none."""
+    depth = None
+    if isinstance(camera, Camera):
+        depth = depth_for_camera(prediction, view, camera, device=device, seed=seed)
+    return torch.zeros(view.height, view.width) if depth is None else depth
 
 
 def depth_for_camera(
@@ -167,8 +189,9 @@ def depth_for_camera(
     """
     (batch,) = batches([prediction], [view], [view.mask], torch.device(device))
     sample = _sampled(batch, seed)
-    intrinsics = in_network_pixels(view, camera.intrinsics)[None].to(batch.world)
-    pose = camera.world_from_camera[None].to(batch.world)
+    intrinsics = image_intrinsics(view, camera.intrinsics)[None].to(batch.world)
+    image_pose = camera.world_from_camera @ invert_rigid(network_from_photo_camera(view))
+    pose = image_pose[None].to(batch.world)
     judged = _judged(sample, intrinsics, pose, _threshold_px(batch))
     depth, scaled = _depth(batch, sample, pose)
     if judged.inlier_ratio[0] < _MIN_INLIER_RATIO or not scaled[0]:
@@ -229,11 +252,13 @@ def _robust_poses(
     PnP minimises what they are compared by, so the similarity wins only where PnP has lost its
     way or given up, because too few world points land near their pixels.
     """
-    world, confidence = batch.world.flatten(1, 2), batch.world_confidence.flatten(1)
+    step = every_nth(batch.world.shape[1] * batch.world.shape[2])
+    world = batch.world.flatten(1, 2)[:, ::step]
+    confidence = batch.world_confidence.flatten(1)[:, ::step]
     threshold_px = _threshold_px(batch)
     found = solve_poses(
         world,
-        _pixels(batch),
+        _pixels(batch)[:, ::step],
         intrinsics,
         confidence=confidence,
         max_reprojection_px=threshold_px,
@@ -249,7 +274,7 @@ def _robust_poses(
     if batch.local is None:
         return by_pnp
     fit = align_local_to_world(
-        batch.local.flatten(1, 2),
+        batch.local.flatten(1, 2)[:, ::step],
         world,
         confidence=confidence,
         min_inlier_ratio=_MIN_AGREEMENT,
@@ -331,10 +356,11 @@ def _pixels(batch: Batch) -> Float[Tensor, "1 points 2"]:
     return pixel_grid(height, width, batch.world.device).flatten(0, 1)[None]
 
 
-def _camera(view: View, intrinsics: Tensor, world_from_camera: Tensor) -> Camera:
+def _camera(view: View, intrinsics: Tensor, world_from_image: Tensor) -> Camera:
+    """Return the photo's camera from the pose of the image that the network saw."""
     return Camera(
         intrinsics=intrinsics,
-        world_from_camera=world_from_camera.cpu(),
+        world_from_camera=world_from_image.cpu() @ network_from_photo_camera(view),
         height=view.original_height,
         width=view.original_width,
     )
@@ -343,7 +369,7 @@ def _camera(view: View, intrinsics: Tensor, world_from_camera: Tensor) -> Camera
 def _confidence(prediction: Prediction) -> Float[Tensor, "height width"]:
     """Return the confidence of the pointmap that depth is made from."""
     pointmap = prediction.world if prediction.local is None else prediction.local
-    return pointmap.confidence[0].to(torch.float32, copy=True)
+    return pointmap.confidence[0].to("cpu", torch.float32)
 
 
 def _reason(batch: Batch, poses: _Poses, place: int) -> str:

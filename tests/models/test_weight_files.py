@@ -99,7 +99,7 @@ def test_checkpoint_without_config_says_where_to_put_one(tmp_path, stored) -> No
         ("encoder_args.embed_dim}", "encoder_args.width}", "cannot follow the reference"),
         ("croco", "dino_v2", "config.yaml: encoder_args.encoder_type must be 'croco'"),
         ("exp, 1", "sigmoid, 1", "config.yaml: head_args.conf_mode must be"),
-        ("freeze: none", "freeze: [none", "config.yaml is not YAML: while parsing"),
+        ("freeze: none", "freeze: [none", "config.yaml cannot be read as YAML: while parsing"),
     ],
 )
 def test_run_config_that_cannot_be_read_is_named(run, old, new, message) -> None:
