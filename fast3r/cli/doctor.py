@@ -6,6 +6,7 @@ from fast3r import __version__
 from fast3r.cli.options.doctor import Doctor
 from fast3r.models.checkpoints import BUNDLED
 from fast3r.models.config import SMALL, Fast3RConfig
+from fast3r.models.precision import has_fast_bfloat16
 from fast3r.scene.machine import EXTRAS, Device, Machine, survey
 from fast3r.scene.plan.choosing import Wish, most_views
 from fast3r.scene.plan.situation import situation_on
@@ -36,6 +37,8 @@ def _print_machine(machine: Machine) -> None:
 def _print_device(device: Device) -> None:
     print(f"\n{device.name}: {device.hardware}")
     print(f"  precision {device.precision}, attention {', '.join(device.attention)}")
+    if device.precision == "float32" and has_fast_bfloat16(torch.device(device.name)):
+        print("  --precision bfloat16 is faster here")
     if device.memory_gib is None or device.free_gib is None:
         print("  memory unknown")
         return

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fast3r.camera_files.colmap_model import ColmapCamera, ColmapImage, ColmapModel
 from fast3r.export.colmap import colmap_model
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import Cloud
 from fast3r.scene.reconstruction import Reconstruction
 
 # The principal point may be off the middle by this share of the width, and the two focal lengths
@@ -20,7 +20,7 @@ from fast3r.scene.reconstruction import Reconstruction
 _TOLERANCE = 0.02
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write `bundle.out` and `list.txt` into the folder `path`.
 
     Raises:

@@ -1,6 +1,8 @@
 """`colmap/sparse/0`: the scene as a sparse model of COLMAP, for Gaussian splatting and the like.
 
-Cameras are PINHOLE in pixels of the original photos, so the photos themselves are the images.
+Cameras are in pixels of the original photos, PINHOLE or with the lens that they were known to
+have, so the photos themselves are the images. Panoramas are there by their faces, each a PINHOLE
+image of its own, as few programs know panoramas.
 """
 
 from pathlib import Path
@@ -11,19 +13,19 @@ from fast3r.camera_files.colmap_model import ColmapCamera, ColmapImage, ColmapMo
 from fast3r.export.colmap_writer import write_binary, write_text
 from fast3r.export.tracks import Sighting, sightings, surest_of_each_view
 from fast3r.geometry.cameras import Camera, invert_rigid
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import Cloud, PointCloud
 from fast3r.scene.reconstruction import Reconstruction
 
 MAX_POINTS = 100_000
 """Enough to start Gaussian splatting; COLMAP's own models of such scenes are of this size."""
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write the binary model into the folder `path`; see `colmap_model` for what is in it."""
     write_binary(colmap_model(scene, cloud=cloud), path)
 
 
-def write_as_text(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write_as_text(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write the model as text into the folder `path`; see `colmap_model` for what is in it."""
     write_text(colmap_model(scene, cloud=cloud), path)
 
@@ -31,7 +33,7 @@ def write_as_text(scene: Reconstruction, path: Path, *, cloud: PointCloud | None
 def colmap_model(
     scene: Reconstruction,
     *,
-    cloud: PointCloud | None = None,
+    cloud: Cloud | None = None,
     max_points: int = MAX_POINTS,
     seed: int = 0,
 ) -> ColmapModel:
@@ -43,20 +45,23 @@ def colmap_model(
     Raises:
         ValueError: No view has a camera.
     """
-    cloud = scene.point_cloud() if cloud is None else cloud
+    cloud = scene.view_clouds() if cloud is None else cloud
     cloud = surest_of_each_view(cloud, max_points, seed=seed)
     seen = sightings(scene, cloud)
     keys: dict[ColmapCamera, int] = {}
     images = {}
     for i, view, camera in scene.posed_views():
-        camera_id = keys.setdefault(_pinhole(camera), len(keys) + 1)
+        camera_id = keys.setdefault(_camera(camera), len(keys) + 1)
         pose = invert_rigid(camera.world_from_camera.double())
         images[i + 1] = ColmapImage(view.name, camera_id, pose, seen[i].xy, seen[i].point_index + 1)
     cameras = {key: camera for camera, key in keys.items()}
     return ColmapModel(cameras, images, _points(cloud, seen))
 
 
-def _pinhole(camera: Camera) -> ColmapCamera:
+def _camera(camera: Camera) -> ColmapCamera:
+    lens = camera.lens
+    if lens is not None:
+        return ColmapCamera(lens.model, camera.width, camera.height, lens.parameters)
     (fx, skew, cx), (_, fy, cy), _ = camera.intrinsics.tolist()
     assert skew == 0, "PINHOLE has no skew"
     return ColmapCamera("PINHOLE", camera.width, camera.height, (fx, fy, cx, cy))

@@ -6,6 +6,7 @@ and for programs that take nothing else.
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,10 @@ def write(scene: Reconstruction, path: Path) -> None:
     The arrays of the `.npz`: `depth` (distance along the camera's z axis), `confidence`, `mask`
     (False where the pixel is no part of the scene), `intrinsics` in pixels of this depth map,
     `world_from_camera`, `original_from_network` (affine map to pixels of the photo), `units`
-    ("metric": metres, or "arbitrary") and `png_scale`. In the `.png` a value times `png_scale`
+    ("metric": metres, or "arbitrary") and `png_scale`. Where the photo has a known lens, that map
+    leads to ideal pixels, which `lens_model` with `lens_parameters` (COLMAP's) bends into those of
+    the photo. A scene fused from several passes has `depth_uncertainty`, the probable error of each
+    depth. In the `.png` a value times `png_scale`
     is the depth, and 0 means none; the scale is also its text chunk `depth_scale`.
 
     Raises:
@@ -57,6 +61,12 @@ def _write_one(scene: Reconstruction, index: int, camera: Camera, target: Path) 
     png_scale = farthest / 65535 if farthest > 0 else 1.0
     # A depth too small for one step still is a depth, and 0 would say that there is none.
     steps = torch.where(present, (depth / png_scale).round().clamp(1, 65535), 0)
+    extra: dict[str, Any] = {}
+    if view.lens is not None:
+        extra["lens_model"] = np.array(view.lens.model)
+        extra["lens_parameters"] = np.array(view.lens.parameters)
+    if scene.uncertainty is not None:
+        extra["depth_uncertainty"] = scene.uncertainty.depth[index].float().numpy()
     with Path(f"{target}.npz").open("wb") as file:
         np.savez_compressed(
             file,
@@ -68,6 +78,7 @@ def _write_one(scene: Reconstruction, index: int, camera: Camera, target: Path) 
             original_from_network=view.original_from_network.numpy(),
             units=np.array(scene.scale.kind),
             png_scale=np.array(png_scale),
+            **extra,
         )
     chunks = PngInfo()
     chunks.add_text("depth_scale", repr(png_scale))

@@ -23,7 +23,7 @@ from fast3r.export import (
     transforms_json,
 )
 from fast3r.scene.archive import write_archive
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import HELD_PIXELS, Cloud, concatenate
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.staging import staging
 
@@ -118,7 +118,7 @@ def write_formats(
     directory: str | Path,
     names: Iterable[str],
     *,
-    cloud: PointCloud | None = None,
+    cloud: Cloud | None = None,
     table: Mapping[str, Format] = FORMATS,
 ) -> list[Path]:
     """Write a scene into a directory in every format named, as `chosen_formats` reads them.
@@ -130,7 +130,8 @@ def write_formats(
         scene: What to write.
         directory: Made where missing.
         names: Keys of the table, or `all`.
-        cloud: The points to write; without it those of `scene.point_cloud()`.
+        cloud: The points to write, from `scene.point_cloud()` or `scene.view_clouds()`; without
+            it those.
         table: What there is to choose from.
 
     Raises:
@@ -139,12 +140,10 @@ def write_formats(
         OSError: The disk is full, or a permission is missing.
     """
     formats = [table[name] for name in chosen_formats(names, table=table)]
-    if cloud is None and any(f.draws_points for f in formats):
-        cloud = scene.point_cloud()
     return _write(scene, Path(directory), [(f, f.target) for f in formats], cloud)
 
 
-def save(scene: Reconstruction, path: str | Path, *, cloud: PointCloud | None = None) -> None:
+def save(scene: Reconstruction, path: str | Path, *, cloud: Cloud | None = None) -> None:
     """Write a scene to one file, or to a folder for COLMAP, in the format its name tells.
 
     Known are `.ply`, `.glb`, `.laz`, `.las`, `.npz`, `.html`, `transforms.json` and
@@ -153,7 +152,8 @@ def save(scene: Reconstruction, path: str | Path, *, cloud: PointCloud | None = 
     Args:
         scene: What to write.
         path: Where to; folders on the way are made.
-        cloud: The points to write; without it those of `scene.point_cloud()`.
+        cloud: The points to write, from `scene.point_cloud()` or `scene.view_clouds()`; without
+            it those.
 
     Raises:
         ValueError: The suffix is unknown, or no view has a camera and the format needs one.
@@ -166,6 +166,19 @@ def save(scene: Reconstruction, path: str | Path, *, cloud: PointCloud | None = 
     if name == "colmap" and path.parts[-2:] != ("sparse", "0"):
         path = path / "sparse" / "0"
     _write(scene, path.parent, [(FORMATS[name], path.name)], cloud)
+
+
+def cloud_to_write(scene: Reconstruction, *, min_conf_percentile: float = 30.0) -> Cloud:
+    """Return the points of a scene as all formats can share them, in little memory.
+
+    Few points are all there at once; many are made again for each format, view by view.
+
+    Raises:
+        ValueError: No view has a camera, or the percentile is out of range.
+    """
+    clouds = scene.view_clouds(min_conf_percentile=min_conf_percentile)
+    pixels = sum(scene.depth[i].numel() for i in scene.registered)
+    return concatenate(list(clouds)) if pixels <= HELD_PIXELS else clouds
 
 
 def load(path: str | Path) -> Reconstruction:
@@ -206,8 +219,10 @@ def _write(
     scene: Reconstruction,
     directory: Path,
     targets: list[tuple[Format, str]],
-    cloud: PointCloud | None,
+    cloud: Cloud | None,
 ) -> list[Path]:
+    if cloud is None and any(wanted.draws_points for wanted, _ in targets):
+        cloud = cloud_to_write(scene)
     with staging(directory) as stage:
         for wanted, target in targets:
             path = stage / target

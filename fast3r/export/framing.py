@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import Cloud, PointCloud, every_nth, num_points
 from fast3r.scene.reconstruction import Reconstruction
 
 
@@ -28,17 +28,17 @@ class Framing:
     """A length for drawn cameras that neither hides the scene nor vanishes, in world units."""
 
 
-def framing(scene: Reconstruction, cloud: PointCloud) -> Framing:
+def framing(scene: Reconstruction, cloud: Cloud) -> Framing:
     """Return how to look at a scene and the points drawn of it.
 
     Raises:
         ValueError: No view has a camera, or the cloud is empty.
     """
     poses = torch.stack([camera.world_from_camera.double() for _, _, camera in scene.posed_views()])
-    if len(cloud) == 0:
-        raise ValueError("no point is left to draw; lower min_confidence or min_conf_percentile")
     # A few thousand points give the medians to better than a percent.
-    sample = cloud.points[:: 1 + len(cloud) // 20_000].double()
+    sample = every_nth(cloud, 1 + num_points(cloud) // 20_000).points.double()
+    if len(sample) == 0:
+        raise ValueError("no point is left to draw; lower min_confidence or min_conf_percentile")
     centre = sample.median(dim=0).values
     radius = torch.linalg.vector_norm(sample - centre, dim=-1).quantile(0.9).clamp(min=1e-9).item()
     return Framing(_up(poses), centre, radius, _frustum_depth(poses[:, :3, 3], radius))

@@ -6,6 +6,7 @@ glTF wants it. Vertex colours of glTF are linear, so the photo's sRGB is convert
 
 import json
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from fast3r.export.framing import framing
 from fast3r.geometry.cameras import Camera, rays_through
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import Cloud, bounds, num_points, parts_of
 from fast3r.scene.reconstruction import Reconstruction
 
 _FLOAT, _USHORT = 5126, 5123
@@ -24,19 +25,42 @@ FRUSTUM_EDGES = [0, 1, 0, 2, 0, 3, 0, 4, 1, 2, 2, 3, 3, 4, 4, 1]
 """Pairs of rows of `frustum` to draw lines between."""
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+@dataclass(frozen=True)
+class _Buffer:
+    """One of the arrays of the file."""
+
+    shape: str
+    component: int
+    count: int
+    """Of its rows."""
+
+    row_bytes: int
+    told: dict[str, object]
+    """What a reader is told besides."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.count * self.row_bytes
+
+
+def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write `cloud`, or the scene's own point cloud, and a line frustum for each camera.
 
     Raises:
-        ValueError: No view has a camera, or the cloud is empty.
+        ValueError: No view has a camera, the cloud is empty, or it is too large for the format.
     """
-    cloud = scene.point_cloud() if cloud is None else cloud
+    cloud = scene.view_clouds() if cloud is None else cloud
     frame = framing(scene, cloud)
-    corners = [frustum(c, frame.frustum_depth)[FRUSTUM_EDGES] for _, _, c in scene.posed_views()]
+    ends = bounds(cloud)
+    assert ends is not None
+    edges = [frustum(c, frame.frustum_depth)[FRUSTUM_EDGES] for _, _, c in scene.posed_views()]
+    lines = torch.cat(edges).float()
+    count = num_points(cloud)
     buffers = [
-        ("VEC3", _FLOAT, cloud.points.numpy().astype("<f4")),
-        ("VEC4", _USHORT, _linear_rgba(cloud.colors.numpy())),
-        ("VEC3", _FLOAT, torch.cat(corners).numpy().astype("<f4")),
+        _Buffer("VEC3", _FLOAT, count, 12, _range(*ends)),
+        _Buffer("VEC4", _USHORT, count, 8, {"normalized": True}),
+        _Buffer("VEC3", _FLOAT, len(lines), 12, _range(*lines.aminmax(dim=0))),
     ]
     document = {
         "asset": {"version": "2.0", "generator": "fast3r"},
@@ -55,7 +79,16 @@ def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None)
         "extensionsUsed": ["KHR_materials_unlit"],
         **_accessors(buffers),
     }
-    path.write_bytes(_container(document, b"".join(array.tobytes() for _, _, array in buffers)))
+    with path.open("wb") as file:
+        file.write(_head(document, sum(buffer.size for buffer in buffers)))
+        positions = file.tell()
+        colors = positions + buffers[0].size
+        for part in parts_of(cloud):
+            file.seek(positions)
+            positions += file.write(part.points.numpy().astype("<f4").tobytes())
+            file.seek(colors)
+            colors += file.write(_linear_rgba(part.colors.numpy()).tobytes())
+        file.write(lines.numpy().astype("<f4").tobytes())
 
 
 def frustum(camera: Camera, depth: float) -> Float[Tensor, "5 3"]:
@@ -99,26 +132,35 @@ def _unlit(color: list[float]) -> dict[str, object]:
     }
 
 
-def _accessors(buffers: list[tuple[str, int, np.ndarray]]) -> dict[str, object]:
+def _range(low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> dict[str, object]:
+    return {"min": low.tolist(), "max": high.tolist()}
+
+
+def _accessors(buffers: list[_Buffer]) -> dict[str, object]:
     """Return what tells a reader where each array lies in the one buffer."""
     accessors, views, offset = [], [], 0
-    for k, (shape, component, array) in enumerate(buffers):
-        views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes})
-        accessor = {"bufferView": k, "componentType": component, "count": len(array), "type": shape}
-        if component == _FLOAT:
-            accessor |= {"min": array.min(axis=0).tolist(), "max": array.max(axis=0).tolist()}
-        else:
-            accessor["normalized"] = True
-        accessors.append(accessor)
-        offset += array.nbytes
+    for k, buffer in enumerate(buffers):
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": buffer.size})
+        accessor = {"bufferView": k, "componentType": buffer.component, "count": buffer.count}
+        accessors.append({**accessor, "type": buffer.shape, **buffer.told})
+        offset += buffer.size
     return {"accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": offset}]}
 
 
-def _container(document: dict[str, object], binary: bytes) -> bytes:
-    """Return a GLB file: a header and two chunks, each padded to four bytes."""
+def _head(document: dict[str, object], size: int) -> bytes:
+    """Return all of a GLB file but the `size` bytes of its buffer, which are the end of it.
+
+    Raises:
+        ValueError: The file would be too large for the format.
+    """
+    assert size % 4 == 0, "a chunk would need padding"
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text
-    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+    total = 28 + len(text) + size
+    if total >= 2**32:
+        raise ValueError(
+            f"a .glb holds less than 4 GiB, and this cloud needs {total / 2**30:.1f}; write fewer "
+            "points, or ply or laz"
+        )
+    head = struct.pack("<4sII", b"glTF", 2, total) + struct.pack("<I4s", len(text), b"JSON")
+    return head + text + struct.pack("<I4s", size, b"BIN\0")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fast3r.export.framing import Framing, framing, point_spacing, standpoint
 from fast3r.geometry.transforms import quaternion_from_matrix
-from fast3r.scene.point_cloud import PointCloud, random_points
+from fast3r.scene.point_cloud import Cloud, PointCloud, random_points
 from fast3r.scene.reconstruction import Reconstruction
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class PointNode:
     """Of their discs at size 1, in world units."""
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write the points, at most a million, and a frustum with its photo for each camera.
 
     Raises:
         ValueError: No view has a camera, or the cloud is empty.
         ImportError: viser is not installed.
     """
-    cloud = random_points(scene.point_cloud() if cloud is None else cloud, MAX_POINTS)
+    cloud = random_points(scene.view_clouds() if cloud is None else cloud, MAX_POINTS)
     server = start_server()
     try:
         add_scene(server, scene, cloud)

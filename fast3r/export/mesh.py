@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from fast3r.geometry.lenses import ideal_from_photo
 from fast3r.geometry.volume import SeenSurface, Volume
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import Cloud, PointCloud, every_nth, num_points, parts_of
 from fast3r.scene.reconstruction import Reconstruction
 
 # Of the voxels along the longest side: finer ones cost memory and show noise.
@@ -23,6 +24,8 @@ _MOST_VOXELS = 384
 _TRUNCATION = 4.0
 # Parts with fewer triangles than this share of all are specks.
 _SPECK = 0.002
+# So many tell where the surface is: a hundred for each block of voxels.
+_CORE_POINTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Mesh:
     """RGB."""
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write the surface through the points of `cloud` as binary little-endian PLY.
 
     Raises:
@@ -74,7 +77,7 @@ def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None)
 
 
 def make_mesh(
-    scene: Reconstruction, *, voxel: float | None = None, cloud: PointCloud | None = None
+    scene: Reconstruction, *, voxel: float | None = None, cloud: Cloud | None = None
 ) -> Mesh:
     """Return the surface of a scene.
 
@@ -96,12 +99,13 @@ def make_mesh(
     except ImportError as error:
         raise ImportError("a mesh needs scikit-image: pip install 'fast3r[mesh]'") from error
     posed = scene.posed_views()
-    cloud = scene.point_cloud() if cloud is None else cloud
-    core = _core(cloud.points)
+    cloud = scene.view_clouds() if cloud is None else cloud
+    core = _core(every_nth(cloud, 1 + num_points(cloud) // _CORE_POINTS).points)
     voxel = voxel or _voxel(scene, [i for i, _, _ in posed], core)
     volume = Volume(core, voxel, _TRUNCATION * voxel)
-    for index, _, _ in posed:
-        volume.add(_seen(scene, index, cloud))
+    for part in parts_of(cloud):
+        for index in part.view_index.unique().tolist():
+            volume.add(_seen(scene, index, part))
     distance, known, first = volume.dense()
     if not (known & (distance < 0)).any() or not (known & (distance > 0)).any():
         raise ValueError("the depth maps have no surface in common, so there is no mesh")
@@ -158,7 +162,7 @@ def _trusted(scene: Reconstruction, index: int, cloud: PointCloud) -> Tensor:
     """Return which pixels of a view are in the cloud, by where they lie in the original photo."""
     view = scene.views[index]
     network_from_original = view.original_from_network.double().inverse()
-    pixel = cloud.pixel[cloud.view_index == index].double()
+    pixel = ideal_from_photo(cloud.pixel[cloud.view_index == index].double(), view.lens)
     at = pixel @ network_from_original[:2, :2].mT + network_from_original[:2, 2]
     column, row = at.floor().long().unbind(-1)
     trusted = torch.zeros(view.height, view.width, dtype=torch.bool)

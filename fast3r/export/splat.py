@@ -1,8 +1,8 @@
 """`splat/`: all that Gaussian splatting starts from, in one folder.
 
 `images/` with the photos, `sparse/0` for gsplat, Brush and the original code, `transforms.json` for
-nerfstudio, `masks/` where there are any. Programs of that kind disagree about EXIF orientation and
-about lenses, so here photos stand upright and lines are straight: every camera is a PINHOLE.
+nerfstudio, with masks where there are any. Programs of that kind disagree about EXIF orientation
+and about lenses, so here photos stand upright and lines are straight: every camera is a PINHOLE.
 """
 
 import json
@@ -10,17 +10,17 @@ import shutil
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from fast3r.export import transforms_json
-from fast3r.export.colmap import colmap_model
+from fast3r.export.colmap import MAX_POINTS, colmap_model
 from fast3r.export.colmap_writer import write_binary
-from fast3r.geometry.cameras import Camera, intrinsics_through, invert_rigid, pixel_grid, project
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.export.tracks import surest_of_each_view
+from fast3r.geometry.cameras import Camera, intrinsics_through, invert_rigid, project
+from fast3r.scene.point_cloud import Cloud, PointCloud
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.photos import is_video_frame
 from fast3r.views.decode import UnreadablePhotoError, open_image
@@ -36,7 +36,7 @@ _COPIED = (".jpg", ".jpeg", ".png")
 """What every program reads."""
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write the folder `path`.
 
     A photo that stands upright and has no lens to undo is copied, others are written anew. Frames
@@ -46,20 +46,18 @@ def write(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None)
         ValueError: No view has a camera.
         OSError: The disk is full, or the folder cannot be written to.
     """
-    cloud = scene.point_cloud() if cloud is None else cloud
+    cloud = scene.view_clouds() if cloud is None else cloud
+    drawn = surest_of_each_view(cloud, MAX_POINTS)
     views, cameras = list(scene.views), list(scene.cameras)
     for i, view, camera in scene.posed_views():
         photo = _photo(view)
         name = _write_photo(view, photo, path / "images")
         views[i], cameras[i] = _straight(view, photo, camera, name)
     straight = replace(scene, views=views, cameras=cameras)
-    cloud = replace(cloud, pixel=_pixels(straight, cloud))
-    write_binary(colmap_model(straight, cloud=cloud), path / "sparse" / "0")
-    transforms_json.write(straight, path / "transforms.json", cloud=cloud)
-    masked = any(view.mask is not None for _, view, _ in straight.posed_views())
-    if masked:
-        _write_masks(straight, path / "masks")
-    _name_folders(path / "transforms.json", masked=masked)
+    drawn = replace(drawn, pixel=_pixels(straight, drawn))
+    write_binary(colmap_model(straight, cloud=drawn), path / "sparse" / "0")
+    transforms_json.write(straight, path / "transforms.json", cloud=drawn)
+    _name_folder(path / "transforms.json")
 
 
 def _photo(view: View) -> View:
@@ -136,31 +134,9 @@ def _pixels(scene: Reconstruction, cloud: PointCloud) -> Float[Tensor, "points 2
     return pixels
 
 
-def _write_masks(scene: Reconstruction, folder: Path) -> None:
-    """Write a mask for each photo, white where it belongs to the scene: all or none have one."""
-    for _, view, _ in scene.posed_views():
-        target = folder / f"{view.name}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.where(_kept(view).numpy(), 255, 0).astype(np.uint8)).save(target)
-
-
-def _kept(view: View) -> Bool[Tensor, "rows columns"]:
-    """Return which pixels of the photo belong; what the network did not see goes by its rim."""
-    rows, columns = view.original_height, view.original_width
-    if view.mask is None:
-        return torch.ones(rows, columns, dtype=torch.bool)
-    pixels = pixel_grid(rows, columns).double()
-    affine = view.original_from_network.double().inverse()
-    column, row = (pixels @ affine[:2, :2].mT + affine[:2, 2]).floor().long().unbind(-1)
-    return view.mask[row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)]
-
-
-def _name_folders(file: Path, *, masked: bool) -> None:
-    """Let a transforms.json name photos and masks by their place in the folder."""
+def _name_folder(file: Path) -> None:
+    """Let a transforms.json name the photos by their place in the folder."""
     document = json.loads(file.read_text(encoding="utf-8"))
     for frame in document["frames"]:
-        name = frame["file_path"]
-        frame["file_path"] = f"images/{name}"
-        if masked:
-            frame["mask_path"] = f"masks/{name}.png"
+        frame["file_path"] = f"images/{frame['file_path']}"
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ import torch
 from fast3r.models.attention import kernel_order
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.fast3r import Chunks
+from fast3r.models.precision import has_fast_bfloat16
 from fast3r.scene.plan.memory import Formats, count
 from fast3r.scene.plan.workload import Workload
 
@@ -128,8 +129,8 @@ def choose_precision(wanted: Literal["auto"] | Precision, device: torch.device) 
         raise ValueError(f"precision must be auto, float32 or bfloat16, got {wanted!r}")
     if wanted != "auto":
         return wanted
-    # Before Ampere bfloat16 is emulated, and slower than float32.
-    fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    # On the CPU it would change results for a gain that depends on the machine: doctor tells it.
+    fast = device.type == "cuda" and has_fast_bfloat16(device)
     return "bfloat16" if fast else "float32"
 
 

@@ -1,19 +1,25 @@
 """A reconstructed scene: what `reconstruct` returns and every writer and viewer takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera, intrinsics_through, rays_through
+from fast3r.geometry.lenses import photo_from_ideal
 from fast3r.geometry.transforms import Similarity
 from fast3r.models.prediction import Pointmap
+from fast3r.scene.chunk_record import LongRecord
+from fast3r.scene.ensemble.record import Uncertainty
 from fast3r.scene.point_cloud import (
     PointCloud,
+    ViewClouds,
     border,
+    check_percentile,
     concatenate,
     depth_slope,
     random_points,
@@ -23,6 +29,13 @@ from fast3r.scene.point_cloud import (
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.refinement.record import RefinementRecord
 from fast3r.views.view import SkippedPhoto, View
+
+if TYPE_CHECKING:
+    from fast3r.models.fast3r import Fast3R
+    from fast3r.scene.living.adding import Addition
+    from fast3r.scene.living.choosing import Photos
+    from fast3r.scene.living.localizing import Localization
+    from fast3r.scene.living.merging import Merged
 
 Head = Literal["local", "world"]
 """Which head of the network a point comes from: through depth and camera, or directly."""
@@ -63,7 +76,7 @@ class Reconstruction:
     """The views used, in input order."""
 
     cameras: list[Camera | None]
-    """None where no pose was found."""
+    """None where no pose was found. Each has the lens of its view, whoever made it."""
 
     depth: list[Float[Tensor, "_height _width"]]
     """Distance along the camera's z axis at network size, in world units."""
@@ -95,6 +108,13 @@ class Reconstruction:
     refinement: RefinementRecord | None = None
     """What `fast3r.refine` did; None before."""
 
+    long: LongRecord | None = None
+    """How the chunks of a scene too large for one pass were made and joined; None for one pass."""
+
+    uncertainty: Uncertainty | None = None
+    """Probable errors, of a scene that was fused from several passes; None of others, and where
+    cameras were changed since."""
+
     def __post_init__(self) -> None:
         parallel = (self.cameras, self.depth, self.confidence, self.failures)
         assert all(len(entries) == len(self.views) for entries in parallel)
@@ -102,6 +122,9 @@ class Reconstruction:
             assert depth.shape == confidence.shape == (view.height, view.width)
         for camera, failure in zip(self.cameras, self.failures, strict=True):
             assert (camera is None) == (failure is not None)
+        object.__setattr__(self, "cameras", _behind_lenses(self.cameras, self.views))
+        if self.uncertainty is not None:
+            assert len(self.uncertainty.cameras) == len(self.views) == len(self.uncertainty.depth)
         if self.world_pointmaps is not None:
             for pointmap, depth in zip(self.world_pointmaps, self.depth, strict=True):
                 assert pointmap.points.shape == (*depth.shape, 3)
@@ -192,6 +215,39 @@ class Reconstruction:
         """
         return self.confidence[index] if head == "local" else self._world_pointmap(index).confidence
 
+    def view_clouds(
+        self,
+        *,
+        min_confidence: float | None = None,
+        min_conf_percentile: float = 30.0,
+        max_slant_deg: float = 85.0,
+        margin: int = 1,
+    ) -> ViewClouds:
+        """Return the points of `point_cloud`, to be gone through view by view.
+
+        Each view's cloud is made when it is asked for, so that not all have to fit in memory.
+        `point_cloud` tells the options.
+
+        Raises:
+            ValueError: No view has a camera, or an option is out of range.
+        """
+        check_percentile(min_conf_percentile)
+        if not 0 < max_slant_deg <= 90:
+            raise ValueError(f"max_slant_deg must lie in (0, 90], got {max_slant_deg}")
+        if margin < 0:
+            raise ValueError(f"margin must not be negative, got {margin}")
+
+        def kept(i: int) -> Bool[Tensor, "_height _width"]:
+            inner = self.valid(i) & ~border(*self.depth[i].shape, width=margin)
+            keep = surest_pixels(self.confidence[i], inner, min_conf_percentile)
+            if max_slant_deg < 90:
+                keep &= self.slant_deg(i) <= max_slant_deg
+            if min_confidence is not None:
+                keep &= self.confidence[i] >= min_confidence
+            return keep
+
+        return ViewClouds([i for i, _, _ in self.posed_views()], kept, self._view_cloud)
+
     def point_cloud(
         self,
         *,
@@ -204,6 +260,9 @@ class Reconstruction:
         seed: int = 0,
     ) -> PointCloud:
         """Return the points of all registered views that can be trusted.
+
+        Takes 50 bytes of memory for each pixel of the scene; `view_clouds` does not, nor do
+        `max_points` and `voxel`, which need what is left twice.
 
         Args:
             min_confidence: Least confidence of a point, the same for all views.
@@ -222,22 +281,18 @@ class Reconstruction:
         Raises:
             ValueError: No view has a camera, or an option is out of range.
         """
-        if not 0 < max_slant_deg <= 90:
-            raise ValueError(f"max_slant_deg must lie in (0, 90], got {max_slant_deg}")
-        if margin < 0:
-            raise ValueError(f"margin must not be negative, got {margin}")
-        clouds = []
-        for i, _, _ in self.posed_views():
-            inner = self.valid(i) & ~border(*self.depth[i].shape, width=margin)
-            keep = surest_pixels(self.confidence[i], inner, min_conf_percentile)
-            if max_slant_deg < 90:
-                keep &= self.slant_deg(i) <= max_slant_deg
-            if min_confidence is not None:
-                keep &= self.confidence[i] >= min_confidence
-            clouds.append(self._view_cloud(i, keep))
-        cloud = concatenate(clouds)
-        cloud = cloud if voxel is None else surest_per_voxel(cloud, voxel)
-        return cloud if max_points is None else random_points(cloud, max_points, seed=seed)
+        clouds = self.view_clouds(
+            min_confidence=min_confidence,
+            min_conf_percentile=min_conf_percentile,
+            max_slant_deg=max_slant_deg,
+            margin=margin,
+        )
+        if voxel is not None:
+            thin = surest_per_voxel(clouds, voxel)
+            return thin if max_points is None else random_points(thin, max_points, seed=seed)
+        if max_points is not None:
+            return random_points(clouds, max_points, seed=seed)
+        return concatenate(list(clouds))
 
     def transformed(
         self, target_from_world: Similarity, *, scale: Scale | None = None
@@ -264,6 +319,7 @@ class Reconstruction:
             scale=scale,
             world_pointmaps=pointmaps,
             world=World(),
+            uncertainty=self.uncertainty and self.uncertainty.rescaled(factor),
         )
 
     def save(self, path: str | Path) -> None:
@@ -288,6 +344,60 @@ class Reconstruction:
 
         return read_archive(Path(path))
 
+    def localize(self, photos: "Photos", model: "Fast3R", **options: Any) -> "list[Localization]":
+        """Return where photos were taken; the scene stays as it is.
+
+        `fast3r.scene.living.localizing.localize` tells the options.
+        """
+        from fast3r.scene.living.localizing import localize
+
+        return localize(self, photos, model, **options)
+
+    def add(self, photos: "Photos", model: "Fast3R", **options: Any) -> "Addition":
+        """Return the scene with more photos, and what became of each; what stands stays bit by bit.
+
+        `fast3r.scene.living.adding.add` tells the options.
+        """
+        from fast3r.scene.living.adding import add
+
+        return add(self, photos, model, **options)
+
+    def remove(self, views: str | int | Sequence[str | int]) -> "Reconstruction":
+        """Return the scene without some views, by name or index; the others stay bit by bit.
+
+        Raises:
+            ValueError: There is no such view, or none would be left.
+        """
+        from fast3r.scene.living.removing import remove
+
+        return remove(self, views)
+
+    def merge(
+        self, other: "Reconstruction", model: "Fast3R | None" = None, **options: Any
+    ) -> "Merged":
+        """Return this scene and another one as one, and how they were brought together.
+
+        `fast3r.scene.living.merging.merge` tells the options.
+        """
+        from fast3r.scene.living.merging import merge
+
+        return merge(self, other, model, **options)
+
+    def aligned(self, **options: Any) -> "Reconstruction":
+        """Return the scene with z up, in metres, or about another origin.
+
+        `fast3r.scene.living.aligning.align_scene` tells the options.
+        """
+        from fast3r.scene.living.aligning import align_scene
+
+        return align_scene(self, **options)
+
+    def refine(self, **options: Any) -> "Reconstruction":
+        """Return the scene with exact cameras; `fast3r.refine` tells the options."""
+        from fast3r.scene.refinement.refine import refine
+
+        return refine(self, **options)
+
     def _camera(self, index: int) -> Camera:
         camera = self.cameras[index]
         if camera is None:
@@ -310,16 +420,23 @@ class Reconstruction:
         The rays are those of the original photo, so that each point projects onto its pixel.
         """
         camera = self._camera(index)
-        original = self.original_pixels(index, pixels)
+        ideal = self._ideal_pixels(index, pixels)
         depth = self.depth[index].flatten()[pixels].double()
-        points = rays_through(original, camera.intrinsics.double()) * depth[:, None]
+        points = rays_through(ideal, camera.intrinsics.double()) * depth[:, None]
         pose = camera.world_from_camera.double()
-        return points @ pose[:3, :3].mT + pose[:3, 3], original
+        points = points @ pose[:3, :3].mT + pose[:3, 3]
+        return points, photo_from_ideal(ideal, camera.lens)
 
     def original_pixels(
         self, index: int, pixels: Int[Tensor, " points"]
     ) -> Float[Tensor, "points 2"]:
         """Return where pixels of a view, counted row by row, lie in its original photo."""
+        return photo_from_ideal(self._ideal_pixels(index, pixels), self.views[index].lens)
+
+    def _ideal_pixels(
+        self, index: int, pixels: Int[Tensor, " points"]
+    ) -> Float[Tensor, "points 2"]:
+        """Return the same before the lens bends them."""
         view = self.views[index]
         affine = view.original_from_network.double()
         row, column = pixels // view.width, pixels % view.width
@@ -342,6 +459,13 @@ class Reconstruction:
             view_index=torch.full((len(points),), index),
             pixel=original.float(),
         )
+
+
+def _behind_lenses(cameras: list[Camera | None], views: list[View]) -> list[Camera | None]:
+    return [
+        camera if camera is None or camera.lens == view.lens else replace(camera, lens=view.lens)
+        for camera, view in zip(cameras, views, strict=True)
+    ]
 
 
 def _moved(camera: Camera, target_from_world: Similarity) -> Camera:

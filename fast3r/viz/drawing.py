@@ -11,7 +11,8 @@ from torch import Tensor
 from fast3r.export.framing import Framing, framing, point_spacing
 from fast3r.export.glb import FRUSTUM_EDGES, frustum
 from fast3r.geometry.cameras import Camera, invert_rigid, project
-from fast3r.scene.point_cloud import PointCloud, random_points
+from fast3r.geometry.lenses import ideal_from_photo
+from fast3r.scene.point_cloud import Cloud, PointCloud, random_points
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.viz.coloring import ColorBy, Legend, coloring
 from fast3r.viz.lettering import BACKGROUND
@@ -72,7 +73,7 @@ def check_size(width: int, height: int) -> None:
 
 def prepare(
     scene: Reconstruction,
-    cloud: PointCloud | None = None,
+    cloud: Cloud | None = None,
     *,
     color_by: ColorBy = "photo",
     point_size: float = 1.0,
@@ -92,7 +93,7 @@ def prepare(
     """
     if not 0 < point_size < math.inf:
         raise ValueError(f"point_size must be positive, got {point_size}")
-    cloud = random_points(scene.point_cloud() if cloud is None else cloud, _MAX_POINTS)
+    cloud = random_points(scene.view_clouds() if cloud is None else cloud, _MAX_POINTS)
     frame = framing(scene, cloud)
     painted = coloring(scene, cloud, frame, color_by)
     places = torch.zeros(len(scene.views), 3)
@@ -148,7 +149,7 @@ def _diameters(scene: Reconstruction, cloud: PointCloud) -> Float[Tensor, " poin
     for i, view, _ in scene.posed_views():
         members = (cloud.view_index == i).nonzero()[:, 0]
         network_from_original = view.original_from_network.double().inverse()
-        pixel = cloud.pixel[members].double()
+        pixel = ideal_from_photo(cloud.pixel[members].double(), view.lens)
         pixel = pixel @ network_from_original[:2, :2].mT + network_from_original[:2, 2]
         column, row = pixel.floor().long().unbind(-1)
         slant = scene.slant_deg(i)[row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fast3r.export import formats as export
-from fast3r.export.formats import Format, write_formats
+from fast3r.export.formats import Format, cloud_to_write, write_formats
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.report import RunReport, remove_results, write_report
 from fast3r.scene.stages import StageRecorder
@@ -61,7 +61,7 @@ def write_each(
     with recorder.stage("write files") as tell:
         cloud = None
         if scene.registered:
-            cloud = scene.point_cloud(min_conf_percentile=min_conf_percentile)
+            cloud = cloud_to_write(scene, min_conf_percentile=min_conf_percentile)
         for done, name in enumerate(formats):
             tell(done, len(formats))
             try:

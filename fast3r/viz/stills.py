@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from fast3r.scene.point_cloud import PointCloud
+from fast3r.scene.point_cloud import Cloud
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.viz.camera_paths import FIELD_OF_VIEW_DEG, CameraPath, overview
 from fast3r.viz.coloring import ColorBy
@@ -22,7 +22,7 @@ def render_still(
     width: int = 1200,
     height: int = 800,
     world_from_camera: Float[Tensor, "4 4"] | None = None,
-    cloud: PointCloud | None = None,
+    cloud: Cloud | None = None,
     color_by: ColorBy = "photo",
     point_size: float = 1.0,
     show_cameras: bool = True,
@@ -57,7 +57,7 @@ def render_still(
     return add_legend(picture, drawing.legend)
 
 
-def write_still(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
+def write_still(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write `render_still` as an image file; its suffix tells the format."""
     render_still(scene, cloud=cloud).save(path)
 

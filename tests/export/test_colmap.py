@@ -10,6 +10,7 @@ import torch
 from fast3r.camera_files.colmap_model import ColmapModel
 from fast3r.camera_files.colmap_reader import read_model
 from fast3r.export import colmap
+from fast3r.export.tracks import sightings
 from fast3r.scene.reconstruction import Reconstruction
 from tests.scenes import SETS, SPHERE_CENTRE, make_scene, without_cameras
 
@@ -152,3 +153,17 @@ def test_text_refuses_a_name_that_colmap_would_cut(tmp_path: Path) -> None:
     assert read_model(tmp_path / "binary").images[1].name == "my photo.jpg"
     with pytest.raises(ValueError, match=r"cannot hold the name 'my photo\.jpg'.*binary"):
         colmap.write_as_text(scene, tmp_path / "text")
+
+
+def test_too_many_sightings_are_thinned_but_each_point_stays_with_the_view_that_gave_it() -> None:
+    scene = make_scene(("landscape",) * 6)
+    cloud = scene.point_cloud()
+    every = sightings(scene, cloud)
+    count = sum(len(seen.point_index) for seen in every.values())
+    few = sightings(scene, cloud, max_sightings=count // 2)
+    assert len(cloud) < sum(len(seen.point_index) for seen in few.values()) <= count // 2
+    for i, seen in few.items():
+        assert torch.isin((cloud.view_index == i).nonzero()[:, 0], seen.point_index).all()
+        rows = torch.isin(every[i].point_index, seen.point_index).nonzero()[:, 0]
+        assert torch.equal(every[i].xy[rows], seen.xy)
+        assert len(seen.point_index) > (cloud.view_index == i).sum()

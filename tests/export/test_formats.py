@@ -1,5 +1,7 @@
 """The table of formats, and the choice from it."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import fast3r
+from benchmarks.memory import LiveTensors
 from fast3r.camera_files.colmap_reader import read_model
 from fast3r.export import formats, glb
 from fast3r.export.formats import FORMATS, chosen_formats, load, save, write_formats
+from fast3r.scene.point_cloud import PointCloud, ViewClouds
 from fast3r.scene.reconstruction import Reconstruction
 from tests.scenes import make_scene, without_cameras
 
@@ -147,7 +151,7 @@ def test_an_interrupted_save_leaves_the_old_file(
     def interrupted(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(glb, "_container", interrupted)
+    monkeypatch.setattr(glb, "_linear_rgba", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save(scene, tmp_path / "a.glb")
     assert (tmp_path / "a.glb").read_bytes() == before
@@ -179,6 +183,53 @@ def test_the_same_points_go_into_every_file(scene: Reconstruction, tmp_path: Pat
     write_formats(scene, tmp_path, ["ply", "colmap"], cloud=cloud)
     assert formats.ply.read_points(tmp_path / "scene.ply").points.shape == (50, 3)
     assert len(read_model(tmp_path / "colmap/sparse/0").points.ids) == 50
+
+
+@pytest.mark.parametrize("name", [n for n in NEED_A_CAMERA if FORMATS[n].draws_points])
+def test_points_made_view_by_view_give_the_same_files(name: str, tmp_path: Path) -> None:
+    scene = make_scene(("landscape", "portrait", "turned"))
+    write_formats(scene, tmp_path / "whole", [name], cloud=scene.point_cloud())
+    write_formats(scene, tmp_path / "views", [name], cloud=scene.view_clouds())
+    names = files(tmp_path / "whole")
+    assert names == files(tmp_path / "views") != set()
+    for file in names - {"scene.html"}:  # pages have random identifiers
+        whole = (tmp_path / "whole" / file).read_bytes()
+        assert whole == (tmp_path / "views" / file).read_bytes(), file
+
+
+def test_only_few_points_are_held_while_formats_are_written(
+    scene: Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = sum(depth.numel() for depth in scene.depth)
+    monkeypatch.setattr(formats, "HELD_PIXELS", pixels)
+    assert isinstance(formats.cloud_to_write(scene), PointCloud)
+    monkeypatch.setattr(formats, "HELD_PIXELS", pixels - 1)
+    made = formats.cloud_to_write(scene, min_conf_percentile=50)
+    assert isinstance(made, ViewClouds)
+    assert made.num_points == len(scene.point_cloud(min_conf_percentile=50))
+
+
+@pytest.mark.parametrize("name", [n for n in ("ply", "laz") if FORMATS[n].installed])
+def test_more_views_need_no_more_memory(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "HELD_PIXELS", 0)
+    peaks = []
+    for views in (2, 20):
+        scene = make_scene(("landscape",) * views)
+        with LiveTensors() as tensors:
+            write_formats(scene, tmp_path, [name])
+        peaks.append(tensors.peak)
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
+def test_a_scene_is_written_where_its_points_do_not_fit() -> None:
+    command = [sys.executable, "-m", "tests.export.little_memory", "scene.ply"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    written, at_once = done.stdout.splitlines()
+    assert written.startswith("scene.ply ")
+    assert at_once == "at once: True"
 
 
 @pytest.mark.parametrize("name", NEED_A_CAMERA)

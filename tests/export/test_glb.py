@@ -96,3 +96,8 @@ def test_an_empty_cloud_is_refused_with_the_way_out(scene: Reconstruction, tmp_p
     empty = scene.point_cloud(min_confidence=99.0)
     with pytest.raises(ValueError, match="no point is left to draw; lower min_confidence"):
         glb.write(scene, tmp_path / "a.glb", cloud=empty)
+
+
+def test_a_cloud_too_large_for_the_format_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"less than 4 GiB, and this cloud needs 4\.0; write"):
+        glb._head({}, 2**32 - 8)

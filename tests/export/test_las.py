@@ -38,3 +38,9 @@ def test_no_points_make_a_valid_file(tmp_path: Path) -> None:
     empty = make_scene().point_cloud(min_confidence=99.0)
     las.write(make_scene(), tmp_path / "a.laz", cloud=empty)
     assert len(laspy.read(tmp_path / "a.laz").points) == 0
+
+
+def test_no_range_of_the_confidence_is_told(tmp_path: Path) -> None:
+    las.write(make_scene(), tmp_path / "a.las")
+    header = laspy.read(tmp_path / "a.las").header
+    assert header.vlrs.get("ExtraBytesVlr")[0].extra_bytes_structs[0].options == 0

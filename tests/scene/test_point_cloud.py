@@ -4,12 +4,18 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from fast3r.geometry.cameras import pixel_grid
+from fast3r.scene import point_cloud
 from fast3r.scene.point_cloud import (
     PointCloud,
+    ViewClouds,
+    bounds,
     concatenate,
     depth_slope,
+    every_nth,
+    num_points,
     random_points,
     surest_per_voxel,
     surest_pixels,
@@ -24,6 +30,19 @@ def some_cloud(count: int = 1000, seed: int = 0) -> PointCloud:
         1 + torch.rand(count, generator=generator),
         torch.arange(count) % 3,
         torch.rand(count, 2, generator=generator),
+    )
+
+
+def in_parts(cloud: PointCloud, *sizes: int) -> ViewClouds:
+    """Return the same points as views of so many points each."""
+    parts = cloud.points.split(list(sizes))
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+
+    def make(index: int, kept: Tensor) -> PointCloud:
+        return cloud.take(starts[index] + kept[0].nonzero()[:, 0])
+
+    return ViewClouds(
+        range(len(sizes)), lambda i: torch.ones(1, len(parts[i]), dtype=torch.bool), make
     )
 
 
@@ -104,3 +123,52 @@ def test_pixels_that_do_not_count_do_not_move_the_percentile() -> None:
     confidence = torch.arange(20.0).reshape(4, 5)
     valid = confidence < 10
     assert confidence[surest_pixels(confidence, valid, 50)].tolist() == [5, 6, 7, 8, 9]
+
+
+SPLITS = [(1000,), (400, 600), (0, 1, 333, 0, 366, 300), (100,) * 10]
+
+
+@pytest.mark.parametrize("sizes", SPLITS)
+@pytest.mark.parametrize("count", [1, 60, 450, 1000, 2000])
+def test_the_draw_does_not_depend_on_how_points_come(sizes: tuple[int, ...], count: int) -> None:
+    whole = random_points(some_cloud(), count, seed=3)
+    drawn = random_points(in_parts(some_cloud(), *sizes), count, seed=3)
+    assert torch.equal(whole.pixel, drawn.pixel)
+    assert len(drawn) == min(count, 1000)
+
+
+def test_every_point_is_drawn_equally_often() -> None:
+    cloud, times = some_cloud(40), torch.zeros(40)
+    for seed in range(1000):
+        drawn = random_points(in_parts(cloud, 10, 30), 8, seed=seed)
+        times += torch.isin(cloud.pixel[:, 0], drawn.pixel[:, 0])
+    # 200 each, with a standard deviation of 13.
+    assert times.sum() == 8000
+    assert (times - 200).abs().max() < 5 * 13
+
+
+@pytest.mark.parametrize("few", [0, 50, 10_000])
+@pytest.mark.parametrize("sizes", SPLITS)
+def test_the_surest_of_each_voxel_do_not_depend_on_how_points_come(
+    sizes: tuple[int, ...], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = some_cloud()
+    # Many points are equally sure, and the first of them has to stay.
+    cloud = PointCloud(**{**vars(cloud), "confidence": (3 * cloud.confidence).round()})
+    whole = surest_per_voxel(cloud, 0.7)
+    monkeypatch.setattr(point_cloud, "_FEW", few)
+    assert torch.equal(surest_per_voxel(in_parts(cloud, *sizes), 0.7).pixel, whole.pixel)
+
+
+@pytest.mark.parametrize("sizes", SPLITS)
+def test_counts_bounds_and_samples_do_not_depend_on_how_points_come(sizes: tuple[int, ...]) -> None:
+    cloud, parts = some_cloud(), in_parts(some_cloud(), *sizes)
+    assert num_points(parts) == num_points(cloud) == 1000
+    assert torch.equal(every_nth(parts, 7).pixel, cloud.pixel[::7])
+    low, high = bounds(parts) or (None, None)
+    assert torch.equal(low, cloud.points.amin(0))
+    assert torch.equal(high, cloud.points.amax(0))
+
+
+def test_no_points_have_no_bounds() -> None:
+    assert bounds(some_cloud(0)) is None

@@ -154,6 +154,22 @@ def test_options_out_of_range_are_refused(options: dict[str, float], message: st
         make_scene(("landscape",)).point_cloud(**options)
 
 
+@pytest.mark.parametrize("options", [{"min_conf_percentile": -1}, {"margin": -1}])
+def test_clouds_view_by_view_refuse_bad_options_before_the_first(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        make_scene().view_clouds(**options)
+
+
+def test_clouds_view_by_view_are_the_cloud_of_the_scene_as_often_as_one_likes() -> None:
+    scene = without_cameras(make_scene(), 1)
+    options = {"min_confidence": 2.0, "min_conf_percentile": 20.0, "max_slant_deg": 80.0}
+    clouds, whole = scene.view_clouds(**options), scene.point_cloud(**options)
+    for _ in range(2):
+        assert [c.view_index.unique().tolist() for c in clouds] == [[0], [2], [3]]
+        assert torch.equal(torch.cat([c.points for c in clouds]), whole.points)
+        assert clouds.num_points == len(whole)
+
+
 def test_a_scene_without_cameras_says_so_and_why() -> None:
     scene = without_cameras(make_scene(("landscape",) * 2), 0, 1)
     with pytest.raises(ValueError, match=r"none of the 2 views has a camera.*IMG_0.*too few sure"):

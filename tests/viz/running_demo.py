@@ -82,7 +82,8 @@ class Visitor:
 
     def begin(self, **wishes: Any) -> Any:
         """Press the button that starts."""
-        wishes = {"model": "small", "size": 0, "num_frames": 30, "percentile": 30} | wishes
+        usual = {"model": "small", "size": 0, "num_frames": 30, "percentile": 30, "refine": False}
+        wishes = usual | wishes
         return self.client.submit(*wishes.values(), api_name="/reconstruct")
 
     def reconstruct(self, **wishes: Any) -> "Page":

@@ -7,7 +7,6 @@ after running out of memory all the same, a lower one is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -136,11 +135,6 @@ def ladder(situation: Situation, wish: Wish) -> Iterator[Plan]:
                     yield _chunked(situation, workload, setting, some)
 
 
-def can_chunk() -> bool:
-    """Return whether this installation knows how to join chunks."""
-    return find_spec("fast3r.scene.long") is not None
-
-
 def _key(plan: Plan) -> tuple[object, ...]:
     return plan.size, plan.setting, plan.chunk_views
 
@@ -168,7 +162,7 @@ def _chunks(wish: Wish) -> tuple[Chunks, ...]:
 def _chunk_views(wish: Wish, views: int) -> list[int]:
     if wish.chunk_views is not None:
         return [wish.chunk_views] if wish.chunk_views < views else []
-    if not wish.may_chunk or not can_chunk():
+    if not wish.may_chunk:
         return []
     wanted = (int(views / (parts - (parts - 1) * _OVERLAP)) + 1 for parts in _PARTS)
     return [most for most in wanted if _FEWEST_USEFUL <= most < views]

@@ -12,6 +12,7 @@ from fast3r.models.fast3r import Chunks
 from fast3r.scene.machine import Precision
 from fast3r.scene.plan.memory import Formats, count
 from fast3r.scene.plan.workload import Workload
+from fast3r.scene.point_cloud import HELD_PIXELS
 
 Outputs = Literal["memory", "files"]
 """Where pointmaps wait for the cameras: in memory, or in files that the system reads back."""
@@ -26,8 +27,9 @@ _LIBRARIES = 64 * MIB
 _HEAP_LOSS, _HEAP_BLOCK = 1.0, 32 * MIB
 # Of a pixel of the 16 views whose cameras are found at a time.
 _CAMERA_BYTES, _CAMERA_VIEWS = 110, 16
-# Of a pixel: the points of each view, and all of them together, of which 30 % are left out.
-_CLOUD_BYTES = 56
+# Of a pixel of scenes whose points are held while they are written. What is drawn of the points of
+# larger ones, for a page or a COLMAP model, takes no more than the largest of these.
+_WRITING_BYTES = 100
 # Unmeasured: the share that CUDA's caching allocator loses, and the workspaces of its libraries.
 _CUDA_LOSS, _CUDA_LIBRARIES = 0.08, 256 * MIB
 
@@ -68,8 +70,8 @@ class Need:
     stages: tuple[int, ...]
     """The share of each stage that depends on how the run is arranged."""
 
-    cloud: int
-    """Memory of the process once the points of all views are put together, as for scene.ply."""
+    writing: int
+    """Memory of the process while the scene is written, in whatever format."""
 
 
 def need_of(
@@ -125,12 +127,14 @@ def need_of(
         stages = (*network[:2], counted.heads + kept, at_the_end)
         lost = _HEAP_LOSS * min(counted.fusion - counted.levels, _HEAP_BLOCK)
         held += int(counted.weights + lost)
+    # Confidences are part of the pointmaps.
+    written = (0 if in_files else results + 4 * pixels) + _WRITING_BYTES * min(pixels, HELD_PIXELS)
     return Need(
-        host=held + max(stages),
+        host=held + max(*stages, written),
         device=device,
         files=maps + results if in_files else 0,
         weights=counted.weights,
         photos=photos,
         stages=(*network, *stages) if own_memory else stages,
-        cloud=held + pixels * (8 + _CLOUD_BYTES),
+        writing=held + written,
     )

@@ -60,7 +60,7 @@ def table(plan: Plan, situation: Situation, device: object) -> str:
         lines.append((f"{device} memory", f"{_gib(need.device)}{had}{weights}"))
     if need.files:
         lines.append(("temporary files", _gib(need.files)))
-    lines.append(("memory for scene.ply", _gib(need.cloud)))
+    lines.append(("memory to write it", _gib(need.writing)))
     for stage, seconds in (plan.seconds or {}).items():
         lines.append((stage, duration(seconds)))
     return "\n".join(f"  {name:<21} {value}" for name, value in lines)

@@ -25,6 +25,17 @@ STAGES = {
 }
 """What a job goes through, in plain words."""
 
+_REFINING = {
+    "features": "Find features",
+    "matches": "Match them",
+    "structure from motion": "Refine the cameras",
+    "features, thorough": "Find more features",
+    "matches, thorough": "Match them too",
+    "structure from motion, thorough": "Refine the cameras again",
+    "depth alignment": "Fit the depth to them",
+}
+"""The same for what is refined, before it is drawn; shown once it has begun."""
+
 EMPTY_VIEW = '<div class="stage empty"><p>The scene appears here.</p></div>'
 """Stands where the scene will be."""
 
@@ -86,15 +97,21 @@ def waiting(num_before: int) -> str:
 def progress(job: Job) -> str:
     """Return the stages of a job, and how far each is."""
     stages = {stage.name: stage for stage in list(job.stages)}
-    lines = [_stage_line(title, stages.get(name)) for name, title in STAGES.items()]
+    *network, draw = STAGES.items()
+    refining = [(name, title) for name, title in _REFINING.items() if name in stages]
+    titles = (*network, *refining, draw)
+    lines = [_stage_line(title, stages.get(name)) for name, title in titles]
     return f'<ol class="progress" aria-live="polite">{"".join(lines)}</ol>'
 
 
 def summary(scene: Reconstruction, num_points: int, seconds: float) -> str:
     """Return in a line what came out."""
     placed = f"{len(scene.registered)} of {_count(len(scene.views), 'photo')}"
+    record = scene.refinement
+    refined = "" if record is None else f"{_count(record.refined, 'camera') or 'none'} refined, "
     return notice(
-        f"{placed} found their place, {num_points:,} points, in {seconds:.1f} s.", kind="done"
+        f"{placed} found their place, {refined}{num_points:,} points, in {seconds:.1f} s.",
+        kind="done",
     )
 
 

@@ -1,6 +1,7 @@
 """The page: what is where, and what each button does."""
 
 from collections.abc import AsyncIterator, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,11 @@ class Page:
             self.model = gr.Radio(titles, value=models[0], label="Model")
             self.size = gr.Radio(_SIZES, value=0, label="Resolution")
             self.frames = gr.Slider(2, MAX_FRAMES, 30, step=1, label="Frames of each video")
+            self.refine = gr.Checkbox(
+                label="Refine",
+                info="Make the cameras exact by matches between the photos; takes longer",
+                visible=find_spec("pycolmap") is not None,
+            )
         settings = self._desk.settings
         gr.HTML(fragments.privacy(settings.keep_minutes, settings.share), elem_id="privacy")
 
@@ -119,7 +125,7 @@ class Page:
         self.clear.click(self._clear, None, added, queue=False, api_name="clear")
 
     def _connect_run(self, event: Callable[..., Any], **options: Any) -> None:
-        wishes = [self.model, self.size, self.frames, self.percentile]
+        wishes = [self.model, self.size, self.frames, self.percentile, self.refine]
         shown = [self.go, self.stop, self.status, self.view, self.extras]
         shown += [self.cameras, self.depth, self.still]
         # The line has its own limit, and tells visitors their place.
@@ -163,12 +169,21 @@ class Page:
             return {self.drop: None, self.status: fragments.notice(str(error))}
 
     async def _reconstruct(
-        self, model: str, size: int, num_frames: int, percentile: float, request: gr.Request
+        self,
+        model: str,
+        size: int,
+        num_frames: int,
+        percentile: float,
+        refine: bool,
+        request: gr.Request,
     ) -> AsyncIterator[_Updates]:
         visit = self._desk.visits.of(request.session_hash)
         try:
             job = self._desk.submit(
-                visit, Wish(model, size or None), num_frames=num_frames, percentile=percentile
+                visit,
+                Wish(model, size or None, refine),
+                num_frames=num_frames,
+                percentile=percentile,
             )
         except ValueError as error:
             yield {self.status: fragments.notice(str(error))}

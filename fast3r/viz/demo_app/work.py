@@ -20,6 +20,7 @@ from fast3r.scene.machine import (
     survey,
 )
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.refine import refine
 from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
@@ -42,6 +43,9 @@ class Wish:
 
     size: int | None
     """Long side at which the network sees the views; None is what it was trained for."""
+
+    refine: bool = False
+    """Whether matches between the photos make the cameras exact afterwards."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Studio:
             StoppedError: The job was told to stop.
             ValueError: The model cannot be loaded, or no view suits it.
             MemoryError: There are more views than the device has room for.
+            ImportError: What refinement needs is not installed.
         """
         recorder = StageRecorder(self._device, watcher=job)
         with recorder.stage("load model"):
@@ -87,13 +92,16 @@ class Studio:
         refuse_too_many(fitted, model, precision, room_gib=_room_gib(model))
         with interruptible(model, job, len(fitted)):
             scene = reconstruct(fitted, model, size=size, precision=precision, recorder=recorder)
+        if wish.refine:
+            # The network sees fewer pixels than there are.
+            scene = refine(scene, photos=views, recorder=recorder)
         report = RunReport(
             model=wish.model,
             model_hash=self._hash,
             device=f"{model.device} ({hardware_name(model.device)})",
             precision=precision,
             seed=0,
-            options={"size": size},
+            options={"size": size, "refine": wish.refine},
             stages=recorder.costs,
         )
         return Outcome(scene, report)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from fast3r.scene.refinement.record import RefinementRecord
 from fast3r.views.view import SkippedPhoto
 from fast3r.viz.demo_app import fragments
 from fast3r.viz.demo_app.drawing import Drawing
@@ -43,6 +44,21 @@ def test_the_table_tells_focal_length_position_and_why_there_is_none() -> None:
 def test_the_summary_counts_photos_that_found_their_place() -> None:
     html = fragments.summary(without_cameras(make_scene(), 1), 12345, 2.0)
     assert "3 of 4 photos found their place, 12,345 points, in 2.0 s." in html
+
+
+def test_the_summary_counts_cameras_that_were_refined() -> None:
+    scene = make_scene()
+    record = RefinementRecord("global", "shared", 1, 9, 9, 0.1, 0.9, 3.0, 0.2, [])
+    html = fragments.summary(replace(scene, refinement=record), 12345, 2.0)
+    assert "found their place, none refined, 12,345 points" in html
+
+
+def test_stages_of_refinement_are_shown_once_they_have_begun() -> None:
+    job = Job(lambda _: None)
+    job.started("features")
+    html = fragments.progress(job)
+    assert html.count("<li") == len(fragments.STAGES) + 1
+    assert html.index("Find features") < html.index("Draw the scene")
 
 
 def test_long_lists_of_files_are_cut() -> None:

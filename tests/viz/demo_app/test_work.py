@@ -17,6 +17,7 @@ from fast3r.viz.demo_app.work import (
     interruptible,
     refuse_too_many,
 )
+from tests.scene.corner import a_corner
 
 
 def make_view(name: str = "a.jpg", *, height: int = 96, width: int = 128) -> View:
@@ -112,6 +113,31 @@ def test_views_that_are_all_too_narrow_are_refused_by_name() -> None:
     views = Views([make_view("strip.jpg", height=16, width=256)])
     with pytest.raises(ValueError, match=r"strip\.jpg cannot be used: .* too narrow"):
         Studio(Settings(device="cpu")).reconstruct(views, Wish("small", None), Job(nothing))
+
+
+def test_cameras_are_refined_by_the_photos_as_they_were_added() -> None:
+    views = Views(a_corner(3).views)
+    studio = Studio(Settings(device="cpu"))
+    scene = studio.reconstruct(views, Wish("small", None, refine=True), Job(nothing)).scene
+    assert scene.views[0].width == 128 < views[0].width
+    assert scene.refinement is not None
+    assert scene.refinement.after_px is not None
+    # Of the pixels that the network sees, no camera is as exact.
+    assert scene.refinement.after_px < 0.3
+
+
+def test_refinement_stops_between_photos() -> None:
+    class Leaving(Job):
+        def advanced(self, stage: str, done: int, steps: int) -> None:
+            if stage == "features":
+                self.stop()
+            super().advanced(stage, done, steps)
+
+    job = Leaving(nothing)
+    studio = Studio(Settings(device="cpu"))
+    with pytest.raises(StoppedError):
+        studio.reconstruct(Views(a_corner(3).views), Wish("small", None, refine=True), job)
+    assert job.stages[-1].name == "features"
 
 
 def test_a_device_that_is_not_there_is_refused_at_once() -> None:
