@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from fast3r.cli.many.worker import SceneWorker
     from fast3r.export.formats import load, save
     from fast3r.geometry.cameras import Camera
     from fast3r.models.checkpoints import load_model
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fast3r.scene.reconstruction import Reconstruction
     from fast3r.scene.refinement.refine import refine
     from fast3r.scene.run import reconstruct
+    from fast3r.scene.sharing import shared_model
     from fast3r.views.load import load_views
     from fast3r.views.view import View
     from fast3r.viz.viewer.page import show
@@ -25,6 +27,7 @@ _HOME = {
     "Camera": "fast3r.geometry.cameras",
     "Fast3R": "fast3r.models.fast3r",
     "Reconstruction": "fast3r.scene.reconstruction",
+    "SceneWorker": "fast3r.cli.many.worker",
     "View": "fast3r.views.view",
     "load": "fast3r.export.formats",
     "load_model": "fast3r.models.checkpoints",
@@ -32,6 +35,7 @@ _HOME = {
     "reconstruct": "fast3r.scene.run",
     "refine": "fast3r.scene.refinement.refine",
     "save": "fast3r.export.formats",
+    "shared_model": "fast3r.scene.sharing",
     "show": "fast3r.viz.viewer.page",
 }
 
@@ -39,6 +43,7 @@ __all__ = [
     "Camera",
     "Fast3R",
     "Reconstruction",
+    "SceneWorker",
     "View",
     "__version__",
     "load",
@@ -47,6 +52,7 @@ __all__ = [
     "reconstruct",
     "refine",
     "save",
+    "shared_model",
     "show",
 ]
 

@@ -21,7 +21,7 @@ def photos(tmp_path: Path, truths: list[Truth], monkeypatch: pytest.MonkeyPatch)
     """Photos 0.png to 2.png on disk, and a network that sees the truth in them."""
     save_photos(truths, tmp_path / "photos")
     model = PlayedBack([predicted(truth) for truth in truths])
-    monkeypatch.setattr("fast3r.cli.reconstruct.load_model", lambda name, device: model)
+    monkeypatch.setattr("fast3r.cli.reconstruct.load_model", lambda name, **_: model)
     return tmp_path / "photos"
 
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from fast3r.cli import main
 from fast3r.export.formats import load
-from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.reconstruction import Reconstruction
-from tests.scene.corner import HEIGHT, WIDTH, a_corner, shaken
-from tests.scene.playback import SIZE, PlayedBack
+from tests.scene.corner import a_corner, shaken
+from tests.scene.corner_playback import predictions
+from tests.scene.playback import PlayedBack
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +30,13 @@ def photos(tmp_path: Path, wrong: Reconstruction) -> Path:
     return tmp_path / "photos"
 
 
-def predictions(scene: Reconstruction) -> list[Prediction]:
-    """Return the pointmaps of a network that sees the scene like this."""
-    found = []
-    for index, camera in enumerate(scene.cameras):
-        assert camera is not None
-        points = scene.world_points(index).permute(2, 0, 1)[None]
-        size = (SIZE * HEIGHT // WIDTH, SIZE)
-        small = torch.nn.functional.interpolate(points, size, mode="bilinear", antialias=True)
-        world = small[0].permute(1, 2, 0)
-        pose = camera.world_from_camera
-        local = (world - pose[:3, 3]) @ pose[:3, :3]
-        sure = torch.full((1, *size), 2.0)
-        found.append(Prediction(Pointmap(world[None], sure), Pointmap(local[None], sure)))
-    return found
-
-
 def refined_names(record: dict) -> list[str]:
     return [view["name"] for view in record["views"] if view["outcome"] == "refined"]
 
 
 def test_reconstruct_refines_and_reports(photos, wrong, tmp_path, monkeypatch, capfd) -> None:
     model = PlayedBack(predictions(wrong))
-    monkeypatch.setattr("fast3r.cli.reconstruct.load_model", lambda name, device: model)
+    monkeypatch.setattr("fast3r.cli.reconstruct.load_model", lambda name, **_: model)
     code = main(["reconstruct", str(photos), "--output", str(tmp_path / "out"), "--refine"])
     said = capfd.readouterr()
     assert code == 0, said.err
@@ -65,7 +49,7 @@ def test_reconstruct_refines_and_reports(photos, wrong, tmp_path, monkeypatch, c
 
 def test_without_refine_the_report_has_no_refinement(photos, wrong, tmp_path, monkeypatch) -> None:
     model = PlayedBack(predictions(wrong))
-    monkeypatch.setattr("fast3r.cli.reconstruct.load_model", lambda name, device: model)
+    monkeypatch.setattr("fast3r.cli.reconstruct.load_model", lambda name, **_: model)
     main(["reconstruct", str(photos), "--output", str(tmp_path / "out")])
     assert json.loads((tmp_path / "out/report.json").read_text())["refinement"] is None
 
@@ -82,6 +66,30 @@ def test_a_saved_scene_is_refined_with_its_photos(photos, wrong, tmp_path, capfd
     record = load(tmp_path / "o/scene.npz").refinement
     assert record is not None
     assert record.refined == 5
+
+
+def test_a_saved_scene_is_refined_with_what_is_known(wrong, photos, tmp_path, capfd) -> None:
+    poses = [camera.world_from_camera.tolist() for camera in a_corner().cameras]
+    views = {view.name: pose for view, pose in zip(wrong.views[:3], poses, strict=False)}
+    (tmp_path / "known.json").write_text(json.dumps({"poses": {"views": views, "metric": True}}))
+    wrong.save(tmp_path / "scene.npz")
+    words = [str(tmp_path / "scene.npz"), "--photos", str(photos), "--output", str(tmp_path / "o")]
+    assert main(["refine", *words, "--priors", str(tmp_path / "known.json")]) == 0
+    assert "axes: known poses; scale: metric (known poses)" in capfd.readouterr().err
+    record = json.loads((tmp_path / "o/refinement.json").read_text())
+    assert {check["status"] for check in record["priors"]} == {"agrees"}
+    scene = load(tmp_path / "o/scene.npz")
+    for camera, pose in zip(scene.cameras, poses, strict=True):
+        assert camera is not None
+        torch.testing.assert_close(camera.world_from_camera, torch.tensor(pose), rtol=0, atol=0.01)
+
+
+def test_priors_of_other_photos_are_refused_before_the_work(wrong, tmp_path, capfd) -> None:
+    (tmp_path / "known.json").write_text('{"intrinsics": {"other.png": {"focal_px": 225}}}')
+    wrong.save(tmp_path / "scene.npz")
+    words = [str(tmp_path / "scene.npz"), "--output", str(tmp_path / "o")]
+    assert main(["refine", *words, "--priors", str(tmp_path / "known.json")]) == 2
+    assert "other.png" in capfd.readouterr().err
 
 
 def test_a_folder_without_the_photos_is_refused(wrong, tmp_path, capfd) -> None:

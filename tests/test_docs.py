@@ -49,12 +49,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def known(folder: Path) -> dict[str, object]:
     model = fast3r.load_model("small", device="cpu")
     views = fast3r.load_views(folder / "photos", size=64, patch=model.patch)
     scene = fast3r.reconstruct(views, model)
-    (folder / "out").mkdir()
     fast3r.save(scene, folder / "out/scene.npz")
     return {"model": model, "views": views, "scene": scene}
 

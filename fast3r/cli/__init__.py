@@ -23,6 +23,9 @@ _BAD_INPUT = 2
 _INTERRUPTED = 130
 _TERMINATED = 143
 
+_SHARING = ("reconstruct", "batch")
+"""Commands whose work `torchrun` can share out."""
+
 _ABOUT = """3D from many photos in one forward pass, for example:
   fast3r reconstruct photos/ --output out
 'fast3r COMMAND --help' tells more of a command, 'fast3r --version' which version this is."""
@@ -40,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments == ["--version"]:
                 print(f"fast3r {__version__}")
                 return 0
+            if _is_shared_by_launcher(arguments):
+                from fast3r.cli.devices import run_together
+
+                return run_together(lambda: _run(*_parsed(arguments)))
             return _run(*_parsed(arguments))
     except OSError as error:
         # Python would complain once more when it closes stdout.
@@ -79,6 +86,13 @@ def _printed_at_once() -> Iterator[None]:
     finally:
         if sys.stdout is not None:  # None where the caller has closed it.
             sys.stdout.flush()
+
+
+def _is_shared_by_launcher(arguments: Sequence[str]) -> bool:
+    """Return whether `torchrun` started several processes for a command that shares its work."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
+        return False
+    return "".join(arguments[:1]) in _SHARING
 
 
 def _parsed(arguments: list[str]) -> "tuple[str, Command]":

@@ -1,5 +1,6 @@
 """What the user knows, from the options of `fast3r reconstruct`; and how well the scene agrees."""
 
+from fast3r.cli.lenses import requested_lens
 from fast3r.cli.options.reconstruct import Reconstruct
 from fast3r.cli.screen import Screen
 from fast3r.scene.priors.camera_files import read_known_cameras
@@ -24,6 +25,9 @@ def requested_priors(options: Reconstruct) -> Priors | None:
         parts.append(read_priors(options.priors))
     if options.cameras is not None:
         parts.append(read_known_cameras(options.cameras))
+    lens = requested_lens(options)
+    if lens is not None:
+        parts.append(Priors(intrinsics={"*": lens}))
     if options.intrinsics is not None:
         parts.append(Priors(intrinsics=options.intrinsics))
     if options.gps is not None:
@@ -40,8 +44,14 @@ def requested_priors(options: Reconstruct) -> Priors | None:
     return together
 
 
-def tell_priors(scene: Reconstruction, screen: Screen) -> None:
-    """Say what axes and scale are by, and what disagrees or was not used."""
+def tell_priors(scene: Reconstruction, screen: Screen, *, record: str = "report.json") -> None:
+    """Say what axes and scale are by, and what disagrees or was not used.
+
+    Args:
+        scene: With what was known.
+        screen: Where to say it.
+        record: The file that tells all.
+    """
     checks = scene.prior_checks
     agreeing = sum(check.status == "agrees" for check in checks)
     screen.say(
@@ -52,4 +62,4 @@ def tell_priors(scene: Reconstruction, screen: Screen) -> None:
     for line in others[:_SHOWN]:
         screen.say(line)
     if len(others) > _SHOWN:
-        screen.say(f"and {len(others) - _SHOWN} more, see report.json")
+        screen.say(f"and {len(others) - _SHOWN} more, see {record}")

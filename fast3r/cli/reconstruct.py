@@ -1,9 +1,18 @@
 """`fast3r reconstruct`: photos or a video in, cameras and points out."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-import torch
-
+from fast3r.cli.chunks import check_chunks, in_chunks, remove_chunks, tell_chunks
+from fast3r.cli.devices import first_device, spread
+from fast3r.cli.ensemble import (
+    check_ensemble,
+    in_passes,
+    stood_upright,
+    tell_passes,
+    tell_turned,
+)
+from fast3r.cli.lenses import lenses_to_load, tell_lenses
+from fast3r.cli.limits import check_budget
 from fast3r.cli.options.reconstruct import Reconstruct
 from fast3r.cli.output import (
     check_writable,
@@ -15,10 +24,12 @@ from fast3r.cli.output import (
 from fast3r.cli.priors import requested_priors, tell_priors
 from fast3r.cli.refine import tell_refinement
 from fast3r.cli.screen import Screen
+from fast3r.cli.thinning import thinning_of
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
-from fast3r.scene.machine import choose_device, choose_precision, hardware_name
-from fast3r.scene.priors.applying import with_priors
+from fast3r.scene.machine import choose_precision, hardware_name
+from fast3r.scene.plan.rates import measure_rates
+from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.features import FEATURE_SIDE_PX, import_pycolmap
 from fast3r.scene.refinement.photos import is_video_frame
@@ -27,12 +38,41 @@ from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.load import load_views
+from fast3r.views.masking.removal import check_removals
 from fast3r.views.sources import find_sources
 from fast3r.views.views import Views
 from fast3r.viz.results import write_results
 
 _SHOWN = 5
 """Photos left out that are named on the screen; the report names all."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A scene that is wanted, refused already where that needs nothing heavy."""
+
+    options: Reconstruct
+    """What was asked for."""
+
+    formats: list[str]
+    """Formats to write."""
+
+    priors: Priors | None
+    """What is known of the scene."""
+
+    @classmethod
+    def checked(cls, options: Reconstruct) -> "Request":
+        """Return the request that these options make.
+
+        Raises:
+            ValueError: An option is wrong, or there is nothing to read.
+            OSError: A file with priors cannot be read.
+            ImportError: An extra is missing.
+        """
+        formats = requested_formats(("cameras", "ply", *options.format))
+        thinning_of(options)
+        _check(options, formats)
+        return cls(options, formats, requested_priors(options))
 
 
 def run(options: Reconstruct) -> int:
@@ -44,48 +84,88 @@ def run(options: Reconstruct) -> int:
         MemoryError: There are more photos than the device has room for.
         ImportError: An extra is missing.
     """
-    formats = requested_formats(("cameras", "ply", *options.format))
-    _check(options, formats)
-    priors = requested_priors(options)
-    device = choose_device(options.device)
+    request = Request.checked(options)
+    device = first_device(options)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(device, watcher=screen)
-        model, views = _load(options, device, recorder)
-        report = _report(options, model, recorder)
-        screen.say(f"{len(views)} photos or frames, on {report.device} in {report.precision}")
-        scene = reconstruct(
-            views,
-            model,
-            seed=options.seed,
-            size=options.size,
-            precision=options.precision,
-            share_focal=options.share_focal,
-            priors=priors,
-            keep_world=options.keep_world,
-            recorder=recorder,
-        )
-        if options.refine:
-            scene = refine(
-                scene, photos=_larger_frames(options, views), seed=options.seed, recorder=recorder
+        with recorder.stage("load model"):
+            model = load_model(
+                options.model, device=str(device), commercial_only=options.commercial_only
             )
-            tell_refinement(scene, screen)
-        if priors is not None:
-            scene = with_priors(scene, priors, seed=options.seed) if options.refine else scene
-            tell_priors(scene, screen)
-        _tell_left_out(scene, screen)
-        with explained(options.output):
-            problems = write_results(
-                scene,
-                report,
-                options.output,
-                formats,
-                recorder,
-                min_conf_percentile=options.min_conf_percentile,
-            )
-    scene.posed_views()
-    refuse_problems(problems)
+        with spread(model, options) as model:
+            make_scene(request, model, screen, recorder)
     print(options.output)
     return 0
+
+
+def make_scene(
+    request: Request, model: Fast3R, screen: Screen, recorder: StageRecorder
+) -> Reconstruction:
+    """Return the scene that is wanted, written to its folder; raises as `run` does."""
+    options = request.options
+    model.thinning = thinning_of(options)
+    views = _load_views(request, model, recorder)
+    tell_lenses(views, request.priors, screen)
+    if options.upright == "auto":
+        views = stood_upright(options, views, _larger_frames(options, views), recorder)
+        tell_turned(views, screen)
+    report = _report(options, model, recorder)
+    # The plan can tell the time only if it knows how fast this machine is.
+    measure_rates(model.config, model.device, choose_precision(options.precision, model.device))
+    screen.say(f"{len(views)} photos or frames, on {report.device} in {report.precision}")
+    scene = _reconstruct(request, views, model, recorder)
+    tell_chunks(scene, screen)
+    tell_passes(scene, screen)
+    report = report.as_planned(recorder)
+    if options.refine:
+        scene = refine(
+            scene,
+            photos=_larger_frames(options, views),
+            priors=request.priors,
+            seed=options.seed,
+            recorder=recorder,
+        )
+        tell_refinement(scene, screen)
+    if request.priors is not None:
+        tell_priors(scene, screen)
+    _tell_left_out(scene, screen)
+    with explained(options.output):
+        problems = write_results(
+            scene,
+            report,
+            options.output,
+            request.formats,
+            recorder,
+            min_conf_percentile=options.min_conf_percentile,
+        )
+    scene.posed_views()
+    refuse_problems(problems)
+    remove_chunks(options.output)
+    return scene
+
+
+def _reconstruct(
+    request: Request, views: Views, model: Fast3R, recorder: StageRecorder
+) -> Reconstruction:
+    """Return the scene as the network and what is known have it."""
+    options = request.options
+    if options.chunk_views is not None:
+        return in_chunks(options, views, model, request.priors, recorder)
+    if options.ensemble is not None:
+        return in_passes(options, views, model, request.priors, recorder)
+    return reconstruct(
+        views,
+        model,
+        seed=options.seed,
+        size=options.size,
+        precision=options.precision,
+        memory_gib=options.memory_gib,
+        folder=options.output,
+        share_focal=options.share_focal,
+        priors=request.priors,
+        keep_world=options.keep_world,
+        recorder=recorder,
+    )
 
 
 def _check(options: Reconstruct, formats: list[str]) -> None:
@@ -94,36 +174,37 @@ def _check(options: Reconstruct, formats: list[str]) -> None:
         raise ValueError("no photos were named: give a folder, image files, or a video")
     if not 0 <= options.seed < 2**64:
         raise ValueError(f"--seed must be between 0 and 2**64 - 1, got {options.seed}")
+    check_budget(options.memory_gib, options.chunk_views)
+    check_chunks(options)
+    check_ensemble(options)
     if not 0 <= options.min_conf_percentile <= 100:
         raise ValueError(
             f"--min-conf-percentile must lie in [0, 100], got {options.min_conf_percentile}"
         )
     if options.refine:
         import_pycolmap()
+    check_removals(options.remove)
     sources = find_sources(options.photos)
     photos = [photo.path for photo in sources.photos]
     refuse_pictures_among_photos(formats, options.output, photos)
     check_writable(options.output)
 
 
-def _load(
-    options: Reconstruct, device: torch.device, recorder: StageRecorder
-) -> tuple[Fast3R, Views]:
-    with recorder.stage("load model"):
-        model = load_model(
-            options.model, device=str(device), commercial_only=options.commercial_only
-        )
+def _load_views(request: Request, model: Fast3R, recorder: StageRecorder) -> Views:
+    options = request.options
     with recorder.stage("load photos") as tell:
-        views = load_views(
+        return load_views(
             options.photos,
             size=model.config.image_size if options.size is None else options.size,
             patch=model.patch,
             masks=options.masks,
+            masks_keep=options.masks_keep,
+            remove=options.remove,
+            lenses=lenses_to_load(options, request.priors),
             fps=options.fps,
             num_frames=options.num_frames,
             progress=tell,
         )
-    return model, views
 
 
 def _larger_frames(options: Reconstruct, views: Views) -> Views | None:

@@ -12,13 +12,15 @@ from fast3r.cli.output import (
     refuse_problems,
     requested_formats,
 )
+from fast3r.cli.priors import tell_priors
 from fast3r.cli.saved import scene_file
 from fast3r.cli.screen import Screen
 from fast3r.export.formats import load
+from fast3r.scene.priors.reading import read_priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.features import import_pycolmap
 from fast3r.scene.refinement.refine import refine
-from fast3r.scene.report import refinement_entry
+from fast3r.scene.report import prior_entries, refinement_entry
 from fast3r.scene.stages import StageRecorder
 from fast3r.scene.staging import staging
 from fast3r.viz.results import write_each
@@ -37,6 +39,7 @@ def run(options: Refine) -> int:
     """
     formats = requested_formats(("cameras", "ply", "npz", *options.format))
     import_pycolmap()
+    priors = None if options.priors is None else read_priors(options.priors)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
         with recorder.stage("load scene"):
@@ -46,8 +49,16 @@ def run(options: Refine) -> int:
         sources = [view.source for view in scene.views if view.source is not None]
         refuse_pictures_among_photos(formats, options.output, sources)
         check_writable(options.output)
-        scene = refine(scene, intrinsics=options.intrinsics, seed=options.seed, recorder=recorder)
+        scene = refine(
+            scene,
+            intrinsics=options.intrinsics,
+            priors=priors,
+            seed=options.seed,
+            recorder=recorder,
+        )
         tell_refinement(scene, screen)
+        if priors is not None:
+            tell_priors(scene, screen, record="refinement.json")
         with explained(options.output):
             _, problems = write_each(
                 scene,
@@ -81,7 +92,8 @@ def tell_refinement(scene: Reconstruction, screen: Screen) -> None:
 
 
 def _write_record(scene: Reconstruction, directory: Path) -> None:
-    text = json.dumps(refinement_entry(scene), indent=1)
+    record = {**(refinement_entry(scene) or {}), "priors": prior_entries(scene)}
+    text = json.dumps(record, indent=1)
     with staging(directory) as stage:
         (stage / "refinement.json").write_text(text + "\n", encoding="utf-8")
 

@@ -5,7 +5,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,9 @@ import torch
 from fast3r import __version__
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.scene.stages import StageCost
+from fast3r.scene.stages import StageCost, StageRecorder
 from fast3r.scene.staging import staging
+from fast3r.views.turning import quarter_turns
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class RunReport:
 
     stages: list[StageCost]
     """In order."""
+
+    plan: Mapping[str, object] | None = None
+    """How the run was arranged so that it fits, and what it was expected to take."""
+
+    told: Sequence[str] = ()
+    """What the user was told meanwhile: the plan, and where it had to step down."""
+
+    def as_planned(self, recorder: StageRecorder) -> "RunReport":
+        """Return the report of the same run with the plan that was carried out."""
+        if recorder.plan is None:
+            return self
+        precision = recorder.plan.setting.precision
+        plan = asdict(recorder.plan)
+        return replace(self, precision=precision, plan=plan, told=recorder.lines)
 
 
 def write_report(
@@ -71,13 +86,45 @@ def write_report(
         "unregistered": unregistered,
         "scale": asdict(scene.scale),
         "world": asdict(scene.world),
-        "priors": [_check_entry(check) for check in scene.prior_checks],
+        "priors": prior_entries(scene),
         "refinement": refinement_entry(scene),
+        "turned": _turned_entries(scene),
+        "ensemble": ensemble_entry(scene),
+        "long": None if scene.long is None else asdict(scene.long),
         "files": [file.as_posix() for file in files],
     }
     with staging(path.parent) as stage:
         text = json.dumps(document, indent=1, default=str)
         (stage / path.name).write_text(text + "\n", encoding="utf-8")
+
+
+def _turned_entries(scene: Reconstruction) -> list[dict[str, object]]:
+    """Return the photos that the network saw turned."""
+    ways = [(view.name, quarter_turns(view)) for view in scene.views]
+    return [{"name": name, "clockwise_deg": 90 * turns} for name, turns in ways if turns]
+
+
+def ensemble_entry(scene: Reconstruction) -> dict[str, object] | None:
+    """Return what several passes say of the scene, with each view's entry under its name."""
+    told = scene.uncertainty
+    if told is None:
+        return None
+    views = [
+        {"name": view.name, **asdict(camera)}
+        for view, camera in zip(scene.views, told.cameras, strict=True)
+        if camera is not None
+    ]
+    return {
+        "passes": told.passes,
+        "aligned": told.aligned,
+        "calibration": asdict(told.calibration),
+        "views": views,
+    }
+
+
+def prior_entries(scene: Reconstruction) -> list[dict[str, object]]:
+    """Return how well the scene agrees with each thing that was known."""
+    return [_check_entry(check) for check in scene.prior_checks]
 
 
 def _check_entry(check: PriorCheck) -> dict[str, object]:
@@ -123,6 +170,8 @@ def remove_results(directory: Path) -> None:
 def _named_files(report: Path) -> list[str]:
     try:
         files = json.loads(report.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
-    return [file for file in files if isinstance(file, str)] if isinstance(files, list) else []
+    if not isinstance(files, list):
+        return []
+    return [file for file in files if isinstance(file, str) and "\0" not in file]

@@ -5,7 +5,7 @@ from typing import Any
 
 from fast3r.serve.messages import JobOptions, Problem
 from fast3r.serve.refusals import MEDIA_TYPE
-from fast3r.serve.upload import FILES
+from fast3r.serve.upload import FILES, PRIORS
 
 _MEANINGS = {
     HTTPStatus.BAD_REQUEST: "The form is broken or was cut short.",
@@ -43,8 +43,15 @@ def submission_schema() -> dict[str, Any]:
         "description": "Photos, or videos, in order; the frame of the first one's camera is close "
         "to that of the world. The names of the files become the names of the views.",
     }
+    priors = {
+        "type": "string",
+        "format": "binary",
+        "minLength": 1,
+        "description": "What is known of the photos, as JSON; photos are named as their files. "
+        "Other files cannot be named in it.",
+    }
     options = {name: _not_null(field) for name, field in schema["properties"].items()}
-    properties = {FILES: files, **options}
+    properties = {FILES: files, PRIORS: priors, **options}
     return {**schema, "title": "Submission", "properties": properties, "required": [FILES]}
 
 

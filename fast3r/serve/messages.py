@@ -4,6 +4,7 @@ The docstring under each field is its description on the OpenAPI page.
 """
 
 from datetime import datetime
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -20,6 +21,10 @@ ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
 WRITABLE = [name for name, kind in FORMATS.items() if kind.installed]
 """Formats that need no extra, or one that is installed here."""
+
+
+CAN_REFINE = find_spec("pycolmap") is not None
+"""Whether the extra is installed here."""
 
 
 class Message(BaseModel):
@@ -63,6 +68,9 @@ class JobOptions(Message):
 
     share_focal: ShareFocal = "camera"
     """Photos that have one focal length: those of one camera and size, all, or none for sure."""
+
+    refine: bool = Field(default=False, json_schema_extra={} if CAN_REFINE else {"const": False})
+    """Make the cameras exact by matches between the photos and bundle adjustment; takes longer."""
 
     min_conf_percentile: float = Field(default=30.0, ge=0, le=100)
     """Percentage of each photo's points, the least sure ones, that point clouds leave out."""

@@ -45,6 +45,10 @@ STORAGE_NAME = re.compile(r"upload-[0-9]{5,}(\.[a-z0-9]+)?")
 """What `storage_name` returns."""
 
 
+PRIORS_FILE = "priors.json"
+"""Our own name for what is known of the photos."""
+
+
 def storage_name(number: int, name: str) -> str:
     """Return our own name for an uploaded file: its number and, where known, its kind."""
     suffix = PurePosixPath(name).suffix.lower()

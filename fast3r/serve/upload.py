@@ -17,14 +17,19 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fast3r.export.formats import chosen_formats
-from fast3r.serve.messages import JobOptions, Upload
-from fast3r.serve.naming import harmless_names, storage_name
+from fast3r.serve.messages import CAN_REFINE, JobOptions, Upload
+from fast3r.serve.naming import PRIORS_FILE, harmless_names, storage_name
 from fast3r.serve.refusals import Refusal
 from fast3r.serve.settings import Limits
 from fast3r.viz.results import FORMATS
 
 FILES = "files"
-"""Name of the parts that are photos and videos; all others are options."""
+"""Name of the parts that are photos and videos."""
+
+PRIORS = "priors"
+"""Name of the part that is a file of priors; all others are options."""
+
+_MAX_PRIORS_BYTES = 512 << 10
 
 _MAX_FIELDS, _MAX_FIELD_BYTES = 100, 1000
 """Of options."""
@@ -171,6 +176,9 @@ class _Form:
         for name, file in zip(names, self._files, strict=True):
             if not (self._folder / file).stat().st_size:
                 raise _invalid(f"the file {name} is empty")
+        priors = self._folder / PRIORS_FILE
+        if priors.exists() and not 0 < priors.stat().st_size <= _MAX_PRIORS_BYTES:
+            raise _invalid(f"the file in part '{PRIORS}' is empty or larger than 512 KiB")
         return [Upload(name=n, file=f) for n, f in zip(names, self._files, strict=True)]
 
     def options(self) -> JobOptions:
@@ -182,12 +190,15 @@ class _Form:
         try:
             if _FORMATS in self._fields:
                 given[_FORMATS] = requested_formats(self._fields[_FORMATS])
-            return JobOptions.model_validate(given)
+            options = JobOptions.model_validate(given)
         except ValidationError as error:
             faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise _invalid("; ".join(faults)) from None
         except ValueError as error:
             raise _invalid(f"{_FORMATS}: {error}") from None
+        if options.refine and not CAN_REFINE:
+            raise _invalid("refine needs pycolmap: pip install 'fast3r[refine]' (on the server)")
+        return options
 
     # --- what the parser calls ---
 
@@ -219,8 +230,10 @@ class _Form:
         filename = parameters.get(b"filename")
         if name == FILES and filename is not None:
             self._open_file(filename.decode("utf-8", "replace"))
-        elif name == FILES:
-            raise _invalid(f"parts named '{FILES}' must be files, with a file name")
+        elif name == PRIORS and filename is not None:
+            self._open_priors()
+        elif name in (FILES, PRIORS):
+            raise _invalid(f"parts named '{name}' must be files, with a file name")
         elif filename is not None:
             raise _invalid(f"the file in part {name[:50]!r} is not expected; name it '{FILES}'")
         elif sum(map(len, self._fields.values())) >= _MAX_FIELDS:
@@ -238,6 +251,11 @@ class _Form:
         self._file = (self._folder / stored).open("xb")
         self._names.append(name)
         self._files.append(stored)
+
+    def _open_priors(self) -> None:
+        if (self._folder / PRIORS_FILE).exists():
+            raise _invalid(f"{PRIORS} is given more than once")
+        self._file = (self._folder / PRIORS_FILE).open("xb")
 
     def _extend_part(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:

@@ -9,10 +9,15 @@ from pathlib import Path, PurePosixPath
 from fast3r.models.checkpoints import model_hash
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.machine import Precision, choose_precision, hardware_name
+from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.features import FEATURE_SIDE_PX
+from fast3r.scene.refinement.refine import STAGES as REFINEMENT_STAGES
+from fast3r.scene.refinement.refine import refine
 from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder, Watcher
+from fast3r.serve.knowledge import given_priors, lenses_of
 from fast3r.serve.messages import (
     ErrorKind,
     JobError,
@@ -31,6 +36,9 @@ from fast3r.viz.results import FORMATS, write_results
 
 STAGES = ("load photos", "encoder and fusion", "pointmaps", "cameras", "write files")
 """What a job goes through."""
+
+_STAGES_REFINED = (*STAGES[:-1], *REFINEMENT_STAGES, STAGES[-1])
+"""The same with refinement."""
 
 _MAX_REASON = 500
 """Characters of a message; those of decoders may quote what they choked on."""
@@ -81,8 +89,9 @@ def _failed(kind: ErrorKind, message: str) -> Done:
 def _reconstructed(order: Order, desk: Desk, recorder: StageRecorder) -> Done:
     shutil.rmtree(order.result_folder, ignore_errors=True)
     options = order.options
+    priors = given_priors(order)
     with recorder.stage("load photos") as tell:
-        views = _views(order, desk.model, tell)
+        views = _views(order, desk.model, priors, tell)
     scene = reconstruct(
         views,
         desk.model,
@@ -90,8 +99,13 @@ def _reconstructed(order: Order, desk: Desk, recorder: StageRecorder) -> Done:
         size=options.size,
         precision=desk.precision,
         share_focal=options.share_focal,
+        priors=priors,
         recorder=recorder,
     )
+    if options.refine:
+        larger = _frames(order)
+        scene = refine(scene, photos=larger, priors=priors, seed=options.seed, recorder=recorder)
+    scene = replace(scene, views=[replace(view, source=None) for view in scene.views])
     problems = write_results(
         scene,
         _report(order, desk, recorder),
@@ -108,14 +122,15 @@ def _reconstructed(order: Order, desk: Desk, recorder: StageRecorder) -> Done:
     )
 
 
-def _views(order: Order, model: Fast3R, tell: Progress) -> Views:
-    """Return the views of the uploads, under their clients' names and without our paths."""
+def _views(order: Order, model: Fast3R, priors: Priors | None, tell: Progress) -> Views:
+    """Return the views of the uploads, under their clients' names."""
     options = order.options
     chosen, skipped = _of_bearable_size(order)
     views = load_views(
         [order.input_folder / upload.file for upload in chosen],
         size=model.config.image_size if options.size is None else options.size,
         patch=model.patch,
+        lenses=lenses_of(order, priors),
         fps=options.fps,
         num_frames=options.num_frames,
         # Renaming decodes a view, so nothing is gained by decoding late.
@@ -132,6 +147,18 @@ def _views(order: Order, model: Fast3R, tell: Progress) -> Views:
         for photo in views.skipped
     ]
     return Views([_renamed(view, order) for view in views], skipped)
+
+
+def _frames(order: Order) -> list[View]:
+    """Return the frames of videos at the size for features; photos are read again by themselves."""
+    videos = [order.input_folder / u.file for u in order.uploads if is_video(u.file)]
+    if not videos:
+        return []
+    options = order.options
+    frames = load_views(
+        videos, size=FEATURE_SIDE_PX, patch=1, fps=options.fps, num_frames=options.num_frames
+    )
+    return [_renamed(frame, order) for frame in frames]
 
 
 def _of_bearable_size(order: Order) -> tuple[list[Upload], list[SkippedPhoto]]:
@@ -167,17 +194,23 @@ def _too_many_pixels(path: Path, max_pixels: int) -> str | None:
 
 
 def _renamed(view: View, order: Order) -> View:
-    return replace(view, name=_view_name(view.name, order), source=None)
+    renamed = replace(view, name=_view_name(view.name, order))
+    if view.face is None:
+        return renamed
+    panorama = _view_name(view.face.panorama, order)
+    return replace(renamed, face=replace(view.face, name=renamed.name, panorama=panorama))
 
 
 def _view_name(stored: str, order: Order) -> str:
     """Return the name of a view in the client's words, given that of `load_views`.
 
-    Photos are named like their files, video frames `STEM/frame_000012`.
+    Photos are named like their files, faces of panoramas `NAME#face0`, and video frames
+    `STEM/frame_000012`.
     """
     names = {upload.file: upload.name for upload in order.uploads}
-    if stored in names:
-        return names[stored]
+    photo, mark, face = stored.partition("#")
+    if photo in names:
+        return f"{names[photo]}{mark}{face}"
     stem, _, frame = stored.partition("/")
     stems = {PurePosixPath(f).stem: PurePosixPath(n).stem for f, n in names.items() if is_video(f)}
     return f"{stems[stem]}/{frame}"
@@ -242,9 +275,17 @@ def _zipped(folder: Path, name: str) -> str:
     return f"{name}.zip"
 
 
-def share_done(stage: str, done: int, steps: int) -> float:
-    """Return how much of a job is done, given how many steps of a stage are."""
+def share_done(stage: str, done: int, steps: int, *, refined: bool = False) -> float:
+    """Return how much of a job is done, given how many steps of a stage are.
+
+    Args:
+        stage: What is being done.
+        done: Steps of it that are over.
+        steps: All of them.
+        refined: Whether refinement is among the stages.
+    """
+    stages = _STAGES_REFINED if refined else STAGES
     # A stage that is not known here should cost its progress, not the job.
-    if stage not in STAGES:
+    if stage not in stages:
         return 0.0
-    return (STAGES.index(stage) + (done / steps if steps else 0.0)) / len(STAGES)
+    return (stages.index(stage) + (done / steps if steps else 0.0)) / len(stages)

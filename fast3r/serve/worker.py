@@ -28,19 +28,26 @@ class _Speaker(Watcher):
         """Take stdout, so that whatever else is printed cannot come between the answers."""
         self._stream: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
+        self._refined, self._share = False, 0.0
 
     def say(self, message: Message) -> None:
         """Send a message."""
         self._stream.write(message.model_dump_json() + "\n")
         self._stream.flush()
 
+    def begin(self, order: Order) -> None:
+        """Learn what the progress that follows is of."""
+        self._refined, self._share = order.options.refine, 0.0
+
     def started(self, stage: str) -> None:
         """Tell that a stage begins."""
-        self.say(Progress(stage=stage, share=share_done(stage, 0, 1)))
+        self.advanced(stage, 0, 1)
 
     def advanced(self, stage: str, done: int, steps: int) -> None:
         """Tell how far a stage is."""
-        self.say(Progress(stage=stage, share=share_done(stage, done, steps)))
+        # Refinement may go through some stages once more.
+        self._share = max(self._share, share_done(stage, done, steps, refined=self._refined))
+        self.say(Progress(stage=stage, share=self._share))
 
 
 def main(model_name: str, device: str, precision: str) -> None:
@@ -56,7 +63,9 @@ def main(model_name: str, device: str, precision: str) -> None:
     desk = Desk.furnished(model, model_name, precision)
     speaker.say(Ready(device=f"{model.device} ({hardware_name(model.device)})"))
     while True:
-        speaker.say(work(orders.get(), desk, speaker))
+        order = orders.get()
+        speaker.begin(order)
+        speaker.say(work(order, desk, speaker))
 
 
 def _listen() -> "queue.SimpleQueue[Order]":

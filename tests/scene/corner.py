@@ -36,21 +36,35 @@ class Corner:
 
 def a_corner(count: int = 5, *, spread: float = 1.6, seed: int = 0) -> Corner:
     """Return photos from places beside each other, all looking into the corner."""
-    random = torch.Generator().manual_seed(seed)
-    textures = [_texture(random) for _ in range(3)]
+    textures = corner_textures(seed)
     intrinsics = torch.tensor([[FOCAL_PX, 0, WIDTH / 2], [0, FOCAL_PX, HEIGHT / 2], [0, 0, 1]])
+    rays = rays_through(pixel_grid(HEIGHT, WIDTH).flatten(0, 1), intrinsics)
     views, cameras, depths = [], [], []
-    for index in range(count):
-        centre = torch.tensor([spread * (index / max(count - 1, 1) - 0.5), 0.1 * (-1) ** index, 0])
-        pose = torch.eye(4)
-        pose[:3, :3] = rotation_exp(torch.tensor([0.1, -centre[0].item() / 4, 0.02 * index]))
-        pose[:3, 3] = centre
-        depth, pixels = _photo(intrinsics, pose, textures)
+    for index, pose in enumerate(corner_poses(count, spread=spread)):
+        depth, pixels = corner_seen(rays.view(HEIGHT, WIDTH, 3), pose, textures)
         name = f"{index}.png"
         views.append(View(pixels, torch.eye(3), name, HEIGHT, WIDTH))
         cameras.append(Camera(intrinsics, pose, HEIGHT, WIDTH))
         depths.append(depth)
     return Corner(views, cameras, depths)
+
+
+def corner_poses(count: int, *, spread: float = 1.6) -> list[Tensor]:
+    """Return the `world_from_camera` of photos beside each other."""
+    poses = []
+    for index in range(count):
+        centre = torch.tensor([spread * (index / max(count - 1, 1) - 0.5), 0.1 * (-1) ** index, 0])
+        pose = torch.eye(4)
+        pose[:3, :3] = rotation_exp(torch.tensor([0.1, -centre[0].item() / 4, 0.02 * index]))
+        pose[:3, 3] = centre
+        poses.append(pose)
+    return poses
+
+
+def corner_textures(seed: int = 0) -> list[Tensor]:
+    """Return the pattern of each wall."""
+    random = torch.Generator().manual_seed(seed)
+    return [_texture(random) for _ in range(3)]
 
 
 def shaken(scene: Reconstruction, *, turned_deg: float, moved: float) -> Reconstruction:
@@ -67,22 +81,25 @@ def shaken(scene: Reconstruction, *, turned_deg: float, moved: float) -> Reconst
     return replace(scene, cameras=cameras)
 
 
-def _photo(intrinsics: Tensor, pose: Tensor, textures: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return depth and colours of a back wall (z = 5), a floor (y = 1.2) and a wall (x = 2)."""
-    pixels = pixel_grid(HEIGHT, WIDTH).flatten(0, 1)
-    rays = rays_through(pixels, intrinsics) @ pose[:3, :3].T
+def corner_seen(camera_rays: Tensor, pose: Tensor, textures: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return depth and colours of a back wall (z = 5), a floor (y = 1.2) and a wall (x = 2).
+
+    Depth is in units of the rays (height, width, 3), which is along z where theirs is 1.
+    """
+    height, width = camera_rays.shape[:2]
+    rays = camera_rays.flatten(0, 1) @ pose[:3, :3].T
     walls = ((2, 5.0), (1, 1.2), (0, 2.0))
     reach = torch.stack([(d - pose[axis, 3]) / rays[:, axis] for axis, d in walls])
     depth, wall = reach.where(reach > 0, torch.inf).min(dim=0)
     points = pose[:3, 3] + rays * depth[:, None]
-    grey = torch.zeros(len(pixels))
+    grey = torch.zeros(len(rays))
     for index, (axis, _) in enumerate(walls):
         on_wall = points[:, [a for a in range(3) if a != axis]]
         grid = (on_wall / 7)[None, None]
         shade = torch.nn.functional.grid_sample(textures[index], grid, align_corners=False)[0, 0, 0]
         grey = shade.where(wall == index, grey)
-    grey = (grey.clamp(0, 1) * 255).byte().view(HEIGHT, WIDTH)
-    return depth.view(HEIGHT, WIDTH), grey[..., None].expand(-1, -1, 3).contiguous()
+    grey = (grey.clamp(0, 1) * 255).byte().view(height, width)
+    return depth.view(height, width), grey[..., None].expand(-1, -1, 3).contiguous()
 
 
 def _texture(random: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fast3r.geometry.lenses import Lens
 from fast3r.scene.priors.camera_files import read_known_cameras
 from fast3r.scene.priors.reading import read_priors
 from fast3r.scene.priors.types import (
@@ -182,11 +183,39 @@ def test_our_own_metric_cameras_are_metric(tmp_path: Path) -> None:
     assert found.poses.metric
 
 
-def test_a_lens_that_bends_lines_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    path = write_transforms(tmp_path, k1=0.1)
-    with pytest.raises(ValueError, match=r"images/a\.jpg has a lens .*k1 0\.1.*undistort"):
+def test_a_lens_that_bends_lines_is_known(tmp_path: Path) -> None:
+    known = read_known_cameras(write_transforms(tmp_path, k1=0.1))
+    (lens,) = known.lenses.values()
+    assert (lens.model, lens.coefficients["k1"]) == ("OPENCV", 0.1)
+
+
+def test_a_lens_of_no_known_model_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = write_transforms(tmp_path, camera_model="FOV", k1=0.1)
+    with pytest.raises(ValueError, match=r"lens of images/a\.jpg: .*'FOV'.*undistort"):
         read_known_cameras(path)
     assert read_known_cameras(path, use="poses").poses is not None
+
+
+def test_a_lens_is_read_from_the_file(tmp_path: Path) -> None:
+    entry = {"model": "opencv", "parameters": [500, 501, 320, 240, 0.1, 0, 0, 0]}
+    path = written(tmp_path, {"intrinsics": {"*": entry | {"size": [640, 480]}}})
+    expected = Lens("OPENCV", (500, 501, 320, 240, 0.1, 0, 0, 0), 640, 480)
+    assert read_priors(path).lenses == {"*": expected}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": None}, r"intrinsics\['\*'\].size must be a list"),
+        ({"parameters": [1, 2]}, r"intrinsics\['\*'\]: RADIAL has 5 parameters .* got 2"),
+        ({"model": "ROUND"}, r"intrinsics\['\*'\]: no lens is called 'ROUND'"),
+        ({"focal_px": 3}, r"intrinsics\['\*'\] has 'focal_px'; known are model"),
+    ],
+)
+def test_what_is_no_lens_is_named(changes: dict, message: str, tmp_path: Path) -> None:
+    entry = {"model": "RADIAL", "parameters": [500, 320, 240, 0.1, 0], "size": [640, 480]}
+    with pytest.raises(ValueError, match=message):
+        read_priors(written(tmp_path, {"intrinsics": {"*": entry | changes}}))
 
 
 def test_a_folder_without_cameras_is_explained(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ class Evaluate:
     """Folder of its dataset, where it has one."""
 
     methods: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("fast3r", "trivial")
-    """fast3r, fast3r-world-points, fast3r-refined, colmap-incremental, colmap-global, trivial, or
-    python:MODULE:FUNCTION for any other model."""
+    """fast3r, fast3r-world-points, fast3r-refined, fast3r-ensemble, colmap-incremental,
+    colmap-global, trivial, or python:MODULE:FUNCTION for any other model."""
 
     model: Annotated[tuple[str, ...], arg(metavar="NAME|PATH ...")] = ("small",)
     """Weights of the fast3r methods; several are measured side by side."""

@@ -19,6 +19,7 @@ class Refine:
     Examples:
       fast3r refine out/scene.npz --output refined
       fast3r refine out --photos photos/ --output refined --format colmap
+      fast3r refine out --output refined --priors known.json
     """
 
     scene: Annotated[Positional[Path], arg(metavar="SCENE")]
@@ -31,10 +32,15 @@ class Refine:
     """Where the photos are now; by default where they were."""
 
     format: Formats = ()
-    """Also colmap, colmap-text, transforms, glb, laz, depth, html, still (picture), or all."""
+    """Also colmap, colmap-text, bundler, transforms, splat, glb, laz, mesh, depth, html, still
+    (a picture), all."""
 
     intrinsics: Literal["auto", "shared", "own"] = "auto"
     """Shared by photos of one camera and size, each photo's own, or what explains the photos."""
+
+    priors: Annotated[Path | None, arg(metavar="FILE")] = None
+    """What you know, as JSON or YAML: intrinsics, poses, GPS, distances and more; see
+    docs/priors.md."""
 
     seed: int = 0
     """The same seed gives the same result."""

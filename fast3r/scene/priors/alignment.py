@@ -9,17 +9,12 @@ from torch import Tensor
 
 from fast3r.geometry.transforms import Similarity, rotation_angle_deg
 from fast3r.scene.priors.binding import BoundPriors, local_positions
+from fast3r.scene.priors.found_cameras import FoundCameras, found_in
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.priors.scales import ScaleVote
 from fast3r.scene.priors.targets import Targets
 from fast3r.scene.priors.world_fit import GATE, WorldFit, fit_world
 from fast3r.scene.reconstruction import Reconstruction, World
-
-SCENE_TURN_DEG = 3.0
-"""Standard deviation of the rotations that one pass of the network finds."""
-
-SCENE_PLACE = 0.05
-"""Standard deviation of the places that it finds, relative to their spread."""
 
 _UNKNOWN_ALTITUDE_M = 1e4
 _MIN_SPREAD_SIGMAS = 2.0
@@ -56,6 +51,9 @@ class Alignment:
     checks: list[PriorCheck] = field(default_factory=list)
     """Residuals of each camera."""
 
+    contradicted: frozenset[int] = frozenset()
+    """Views whose known place or orientation disagrees."""
+
     def units(self, world_from_scene: Similarity) -> float:
         """Return how many units of the final world are in one of the known world."""
         if not self.about_origin:
@@ -72,23 +70,21 @@ class Alignment:
         return Similarity(factor, fit.rotation, fit.translation + shift)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The cameras that were found, in float64."""
-
-    indices: list[int]
-    names: list[str]
-    centres: Float[Tensor, "cameras 3"]
-    rotations: Float[Tensor, "cameras 3 3"]
-
-
 def align(scene: Reconstruction, known: BoundPriors, seed: int) -> Alignment:
     """Return how the scene lies in the known world.
 
     Raises:
         ValueError: Latitude and longitude are swapped.
     """
-    found = _found(scene)
+    return align_cameras(found_in(scene), known, seed)
+
+
+def align_cameras(found: FoundCameras, known: BoundPriors, seed: int) -> Alignment:
+    """Return how cameras lie in the known world.
+
+    Raises:
+        ValueError: Latitude and longitude are swapped.
+    """
     if known.poses:
         return _to_poses(found, known, seed)
     if known.geographic:
@@ -96,13 +92,6 @@ def align(scene: Reconstruction, known: BoundPriors, seed: int) -> Alignment:
     if known.priors.gravity is not None and found.indices:
         return _to_gravity(found, known, seed)
     return _unaligned([])
-
-
-def _found(scene: Reconstruction) -> _Found:
-    poses = [scene.cameras[i].world_from_camera.double() for i in scene.registered]  # pyright: ignore[reportOptionalMemberAccess]
-    stacked = torch.stack(poses) if poses else torch.zeros(0, 4, 4, dtype=torch.float64)
-    names = [scene.views[i].name for i in scene.registered]
-    return _Found(scene.registered, names, stacked[:, :3, 3], stacked[:, :3, :3])
 
 
 def _unaligned(checks: list[PriorCheck]) -> Alignment:
@@ -127,21 +116,21 @@ def _nothing(count: int) -> Targets:
     )
 
 
-def _gravity(found: _Found, known: BoundPriors) -> Targets:
+def _gravity(found: FoundCameras, known: BoundPriors) -> Targets:
     """Return what is known of gravity; photos count as upright where they are said to be."""
     gravity = known.priors.gravity
     targets = _nothing(len(found.indices))
     if gravity is None or gravity.down == "upright":
-        return replace(targets, level=~targets.level)
+        return replace(targets, level=~targets.level, photo_from_image=found.photo_from_image)
     down = targets.down.clone()
     for row, index in enumerate(found.indices):
         if index in known.down:
             down[row] = known.down[index]
-    sigma_deg = math.hypot(gravity.sigma_deg, SCENE_TURN_DEG)
+    sigma_deg = math.hypot(gravity.sigma_deg, found.turn_sigma_deg.median().item())
     return replace(targets, down=down, down_sigma_rad=math.radians(sigma_deg))
 
 
-def _to_gravity(found: _Found, known: BoundPriors, seed: int) -> Alignment:
+def _to_gravity(found: FoundCameras, known: BoundPriors, seed: int) -> Alignment:
     targets = _gravity(found, known)
     fit = fit_world(found.centres, found.rotations, targets, seed=seed)
     pivot = torch.zeros(3, dtype=torch.float64)
@@ -149,7 +138,7 @@ def _to_gravity(found: _Found, known: BoundPriors, seed: int) -> Alignment:
     return Alignment(fit.world_from_scene, World("gravity"), pivot, checks=checks)
 
 
-def _gravity_checks(fit: WorldFit, found: _Found) -> list[PriorCheck]:
+def _gravity_checks(fit: WorldFit, found: FoundCameras) -> list[PriorCheck]:
     targets = fit.targets
     down = (fit.world_from_scene.rotation @ found.rotations @ targets.down[..., None])[..., 0]
     angles_deg = (-down[:, 2]).clamp(-1, 1).acos().rad2deg()
@@ -160,7 +149,7 @@ def _gravity_checks(fit: WorldFit, found: _Found) -> list[PriorCheck]:
     ]
 
 
-def _to_poses(found: _Found, known: BoundPriors, seed: int) -> Alignment:
+def _to_poses(found: FoundCameras, known: BoundPriors, seed: int) -> Alignment:
     rows = [row for row, index in enumerate(found.indices) if index in known.poses]
     if not rows:
         note = "no view with a known pose found its place among the others"
@@ -170,10 +159,11 @@ def _to_poses(found: _Found, known: BoundPriors, seed: int) -> Alignment:
     wanted = torch.stack([known.poses[found.indices[row]] for row in rows])
     targets = _nothing(len(found.indices))
     targets.centres[rows], targets.rotations[rows] = wanted[:, :3, 3], wanted[:, :3, :3]
-    place_sigma = math.hypot(prior.position_sigma, SCENE_PLACE * spread(wanted[:, :3, 3]))
-    turn_sigma_deg = math.hypot(prior.rotation_sigma_deg, SCENE_TURN_DEG)
-    targets.centre_sigma[rows] = max(place_sigma, _MIN_SIGMA)
-    targets.rotation_sigma_rad[rows] = math.radians(turn_sigma_deg)
+    place_sigma = found.place_sigma[rows] * spread(wanted[:, :3, 3])
+    place_sigma = place_sigma.square().add(prior.position_sigma**2).sqrt().clamp(min=_MIN_SIGMA)
+    turn_sigma_deg = found.turn_sigma_deg[rows].square().add(prior.rotation_sigma_deg**2).sqrt()
+    targets.centre_sigma[rows] = place_sigma[:, None].expand(-1, 3)
+    targets.rotation_sigma_rad[rows] = turn_sigma_deg.deg2rad()
     fit = fit_world(found.centres, found.rotations, targets, seed=seed)
     resizes = math.isfinite(fit.log_scale_sigma)
     return Alignment(
@@ -188,10 +178,11 @@ def _to_poses(found: _Found, known: BoundPriors, seed: int) -> Alignment:
             *_track_check(fit, found, targets),
             *_pose_checks(fit, found, "m" if prior.metric else "units"),
         ],
+        contradicted=_contradicted(fit, found),
     )
 
 
-def _track_check(fit: WorldFit, found: _Found, targets: Targets) -> list[PriorCheck]:
+def _track_check(fit: WorldFit, found: FoundCameras, targets: Targets) -> list[PriorCheck]:
     """Say how unlike the known places all found ones are together, before a fit allows for it."""
     rows = targets.placed
     if rows.sum() < 3:
@@ -206,7 +197,7 @@ def _track_check(fit: WorldFit, found: _Found, targets: Targets) -> list[PriorCh
     return [_check("track of the cameras", residual * percent, allowed * percent, "%")]
 
 
-def _pose_checks(fit: WorldFit, found: _Found, unit: str) -> list[PriorCheck]:
+def _pose_checks(fit: WorldFit, found: FoundCameras, unit: str) -> list[PriorCheck]:
     targets = fit.targets
     moved = fit.world_from_scene(found.centres)
     shifts = (moved - targets.centres).norm(dim=-1)
@@ -224,7 +215,7 @@ def _pose_checks(fit: WorldFit, found: _Found, unit: str) -> list[PriorCheck]:
     return checks
 
 
-def _to_gps(found: _Found, known: BoundPriors, seed: int) -> Alignment:
+def _to_gps(found: FoundCameras, known: BoundPriors, seed: int) -> Alignment:
     gps = known.priors.gps
     assert gps is not None
     local, origin = local_positions(known.geographic)
@@ -250,10 +241,13 @@ def _to_gps(found: _Found, known: BoundPriors, seed: int) -> Alignment:
             *_gps_checks(fit, found),
             *_gravity_checks(fit, found),
         ],
+        contradicted=_contradicted(fit, found),
     )
 
 
-def _without_gps(found: _Found, known: BoundPriors, check: PriorCheck, seed: int) -> Alignment:
+def _without_gps(
+    found: FoundCameras, known: BoundPriors, check: PriorCheck, seed: int
+) -> Alignment:
     if known.priors.gravity is None or not found.indices:
         return _unaligned([check])
     aligned = _to_gravity(found, known, seed)
@@ -261,7 +255,7 @@ def _without_gps(found: _Found, known: BoundPriors, check: PriorCheck, seed: int
 
 
 def _gps_targets(
-    found: _Found, known: BoundPriors, local: dict[int, Float[Tensor, " 3"]]
+    found: FoundCameras, known: BoundPriors, local: dict[int, Float[Tensor, " 3"]]
 ) -> Targets:
     """Return places; photos count as upright unless gravity is known, for tracks that are lines."""
     gps = known.priors.gps
@@ -269,17 +263,18 @@ def _gps_targets(
     targets = _gravity(found, known)
     extent = spread(torch.stack(list(local.values())))
     sigmas = (gps.horizontal_sigma_m, gps.horizontal_sigma_m, gps.vertical_sigma_m)
-    usual = torch.tensor([math.hypot(s, SCENE_PLACE * extent) for s in sigmas]).double()
+    sigma = torch.tensor(sigmas, dtype=torch.float64)
     for row, index in enumerate(found.indices):
         if index in local:
-            targets.centres[row], targets.centre_sigma[row] = local[index], usual
+            own = found.place_sigma[row] * extent
+            targets.centres[row], targets.centre_sigma[row] = local[index], sigma.hypot(own)
             if local[index][2].isnan():
                 targets.centres[row, 2] = 0
                 targets.centre_sigma[row, 2] = _UNKNOWN_ALTITUDE_M
     return targets
 
 
-def _gps_checks(fit: WorldFit, found: _Found) -> list[PriorCheck]:
+def _gps_checks(fit: WorldFit, found: FoundCameras) -> list[PriorCheck]:
     targets = fit.targets
     off = (fit.world_from_scene(found.centres) - targets.centres).abs()
     checks = []
@@ -294,7 +289,7 @@ def _gps_checks(fit: WorldFit, found: _Found) -> list[PriorCheck]:
     return checks
 
 
-def _refuse_swapped(found: _Found, known: BoundPriors, fit: WorldFit, seed: int) -> None:
+def _refuse_swapped(found: FoundCameras, known: BoundPriors, fit: WorldFit, seed: int) -> None:
     """Refuse positions that fit only with latitude and longitude exchanged.
 
     A mirrored track fits as well as the true one, but under it the photos stand on their heads.
@@ -316,11 +311,16 @@ def _refuse_swapped(found: _Found, known: BoundPriors, fit: WorldFit, seed: int)
         )
 
 
-def _share_standing(fit: WorldFit, found: _Found) -> float:
+def _share_standing(fit: WorldFit, found: FoundCameras) -> float:
     """Return the share of cameras that are where they are known to be, and not on their heads."""
     rotations = fit.world_from_scene.rotation @ found.rotations
     placed_and_falling = fit.agrees[:, 0] & fit.agrees[:, 2]
     return (placed_and_falling & (rotations[:, 2, 1] < 0.2)).double().mean().item()
+
+
+def _contradicted(fit: WorldFit, found: FoundCameras) -> frozenset[int]:
+    off = (fit.targets.placed & ~fit.agrees[:, 0]) | (fit.targets.turned & ~fit.agrees[:, 1])
+    return frozenset(found.indices[row] for row in off.nonzero()[:, 0].tolist())
 
 
 def _scale_vote(fit: WorldFit, kind: str) -> ScaleVote:

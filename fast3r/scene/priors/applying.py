@@ -1,7 +1,7 @@
 """A scene is taken to what is known of it: axes, place and scale first, then single cameras."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,15 +10,17 @@ from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
 from fast3r.geometry.transforms import Similarity
-from fast3r.scene.priors.alignment import SCENE_PLACE, SCENE_TURN_DEG, Alignment, align, spread
+from fast3r.scene.priors.alignment import Alignment, align, spread
 from fast3r.scene.priors.binding import BoundPriors, bind
+from fast3r.scene.priors.found_cameras import SCENE_PLACE, SCENE_TURN_DEG
 from fast3r.scene.priors.outcome import PriorCheck
-from fast3r.scene.priors.placing import DepthFor, place, place_rigs, weighed
+from fast3r.scene.priors.placing import DepthFor, between, place, place_rigs
 from fast3r.scene.priors.scales import GATE as SCALE_GATE
 from fast3r.scene.priors.scales import ScaleVote, agreed_scale
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.priors.votes import scale_votes
 from fast3r.scene.reconstruction import Reconstruction, Scale
+from fast3r.views.view import View
 
 _MAX_FOCAL_ERROR = 0.6
 """Between a known focal length and that of the network. Over 17 sets of photos the bundled network
@@ -35,8 +37,18 @@ def with_priors(scene: Reconstruction, priors: Priors, *, seed: int = 0) -> Reco
         ValueError: A prior cannot be true, is of no view, or does not go with another one.
     """
     known = bind(priors, scene.views)
+    return apply_priors(scene, known, seen_focals_px=focals_px(scene), seed=seed)
+
+
+def focals_px(scene: Reconstruction) -> Float[Tensor, " views"]:
+    """Return the focal length of each view's camera; nan where it has none."""
     focals = [torch.nan if c is None else c.intrinsics[0, 0].item() for c in scene.cameras]
-    return apply_priors(scene, known, seen_focals_px=torch.tensor(focals), seed=seed)
+    return torch.tensor(focals)
+
+
+def focal_check_name(view: View) -> str:
+    """Return what the check of a view's focal length is called."""
+    return f"focal length of {view.name}"
 
 
 def apply_priors(
@@ -45,6 +57,7 @@ def apply_priors(
     *,
     seen_focals_px: Float[Tensor, " views"],
     depth_for: DepthFor | None = None,
+    weighed: Collection[int] = (),
     seed: int = 0,
 ) -> Reconstruction:
     """Return the scene in the world and the unit that are known, with known cameras in place.
@@ -55,6 +68,8 @@ def apply_priors(
         seen_focals_px: What the network or refinement says of each view's focal length.
         depth_for: Returns the depth of a view in the scene's own frame, given its camera there:
             for views that get their camera only here.
+        weighed: Views whose camera was found with its known pose in mind, so that one with a
+            standard deviation has had its weight.
         seed: Of all sampling.
 
     Raises:
@@ -70,7 +85,7 @@ def apply_priors(
     poses = (
         {}
         if alignment.world.axes != "known poses"
-        else _known_poses(moved, known, alignment.units(similarity))
+        else _known_poses(moved, known, alignment, similarity, weighed)
     )
     moved = place(moved, poses, known, depth_in_world)
     moved, rig_checks = place_rigs(moved, known, list(poses), depth_in_world)
@@ -89,7 +104,7 @@ def _focal_checks(
             continue
         percent = 100 * math.expm1(abs(math.log(ratio)))
         status = "agrees" if percent <= 100 * _MAX_FOCAL_ERROR else "disagrees"
-        name = f"focal length of {scene.views[index].name}"
+        name = focal_check_name(scene.views[index])
         checks.append(PriorCheck(name, status, percent, 100 * _MAX_FOCAL_ERROR, "%"))
     return checks
 
@@ -158,9 +173,13 @@ def _contradiction(vote: ScaleVote, votes: Sequence[ScaleVote]) -> PriorCheck:
 
 
 def _known_poses(
-    scene: Reconstruction, known: BoundPriors, factor: float
+    scene: Reconstruction,
+    known: BoundPriors,
+    alignment: Alignment,
+    similarity: Similarity,
+    done: Collection[int],
 ) -> dict[int, Float[Tensor, "4 4"]]:
-    """Return the poses to be kept, in the world to be: `factor` of its units in one of theirs."""
+    """Return the poses to be kept, in the world to be."""
     if known.priors.poses is None:
         return {}
     prior = known.priors.poses
@@ -169,11 +188,15 @@ def _known_poses(
     poses = {}
     for index, pose in known.poses.items():
         poses[index] = pose.clone()
-        poses[index][:3, 3] *= factor
+        poses[index][:3, 3] *= alignment.units(similarity)
         camera = scene.cameras[index]
         if camera is None or prior.position_sigma == prior.rotation_sigma_deg == 0:
             continue
-        poses[index] = weighed(
+        if index in done or index in alignment.contradicted:
+            # Between what contradicts each other there is no truth.
+            poses[index] = camera.world_from_camera.double()
+            continue
+        poses[index] = between(
             poses[index],
             camera.world_from_camera.double(),
             share_of_place=_share(prior.position_sigma, place_sigma),

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.geometry.lenses import Lens
 from fast3r.scene.priors.checks import (
     check_geographic,
     check_gps_spread,
@@ -18,8 +19,8 @@ from fast3r.scene.priors.checks import (
 )
 from fast3r.scene.priors.depth_maps import read_depth_maps
 from fast3r.scene.priors.geodesy import east_north_up
-from fast3r.scene.priors.names import Names
 from fast3r.scene.priors.types import Distance, Gps, Intrinsics, Priors, Rig, Spot
+from fast3r.views.names import Names
 from fast3r.views.view import View
 
 Geographic = tuple[float, float, float]
@@ -37,6 +38,15 @@ class BoundRig:
 
     metric: bool
     """Whether the unit is the metre."""
+
+    name: str
+    """For messages."""
+
+    @property
+    def has_baselines(self) -> bool:
+        """Whether its cameras are in different places, so that its unit matters."""
+        places = torch.stack([pose[:3, 3] for pose in self.rig_from_camera.values()])
+        return not torch.equal(places, places[:1].expand_as(places))
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,11 @@ class BoundPriors:
     depth: dict[int, Float[Tensor, "_rows _columns"]] = field(default_factory=dict)
     """In metres, nan where unknown."""
 
+    @property
+    def exact_intrinsics(self) -> dict[int, Float[Tensor, "3 3"]]:
+        """Those that matches cannot improve: all but what EXIF tells, in round numbers."""
+        return {} if self.priors.intrinsics == "exif" else self.intrinsics
+
 
 def bind(priors: Priors, views: Sequence[View]) -> BoundPriors:
     """Return priors by the index of their view.
@@ -104,7 +119,10 @@ def bind(priors: Priors, views: Sequence[View]) -> BoundPriors:
         poses=_poses(priors, views, names),
         geographic={} if priors.gps is None else _geographic(priors.gps, views, names, lenient),
         down=_down(priors, views, names),
-        rigs=[_rig(rig, names, f"rig {i + 1}") for i, rig in enumerate(priors.rigs)],
+        rigs=[
+            *(_rig(rig, names, f"rig {i + 1}") for i, rig in enumerate(priors.rigs)),
+            *_panorama_rigs(views),
+        ],
         distances=[_distance(d, views, names) for d in priors.distances],
         depth=(
             {}
@@ -117,13 +135,16 @@ def bind(priors: Priors, views: Sequence[View]) -> BoundPriors:
 def _intrinsics(
     priors: Priors, views: Sequence[View], names: Names
 ) -> dict[int, Float[Tensor, "3 3"]]:
+    """Return what is told, and what the way that views were made implies."""
+    made = {i: view.known_intrinsics for i, view in enumerate(views)}
+    implied = {i: matrix for i, matrix in made.items() if matrix is not None}
     known = priors.intrinsics
     if known is None:
-        return {}
+        return implied
     if known == "exif":
         told = {i: view.exif_focal_px for i, view in enumerate(views)}
         entries = {i: Intrinsics(focal) for i, focal in told.items() if focal is not None}
-        if not entries:
+        if not entries and not implied:
             raise ValueError(
                 "no photo tells its focal length in EXIF; leave the intrinsics out, or give them"
             )
@@ -132,7 +153,32 @@ def _intrinsics(
         assert not isinstance(known, str)
         what = "intrinsics"
         entries = names.by_view(known, what=what, other_photos=priors.other_photos)
-    return {i: original_matrix(entry, views[i], what=what) for i, entry in entries.items()}
+    given = {i: _matrix(entry, views[i], what) for i, entry in entries.items()}
+    return given | implied
+
+
+def _matrix(entry: Intrinsics | Lens, view: View, what: str) -> Float[Tensor, "3 3"]:
+    """Return intrinsics in pixels of the photo, and make sure that its lens was made up for."""
+    if isinstance(entry, Intrinsics):
+        matrix, lens = original_matrix(entry, view, what=what), view.lens
+    else:
+        (fx, _, cx), (_, fy, cy), _ = entry.intrinsics.tolist()
+        pinhole_part = Intrinsics((fx, fy), (cx, cy), (entry.width, entry.height))
+        matrix = original_matrix(pinhole_part, view, what=what)
+        lens = None if entry.is_pinhole else entry.scaled(view.original_width, view.original_height)
+    if lens is not None and view.lens is None:
+        raise ValueError(
+            f"{what} of {view.name}: its lens ({lens.model}) bends straight lines, and the view "
+            "was loaded as if it did not; load it with fast3r.load_views(..., lenses=priors.lenses)"
+        )
+    made = view.known_intrinsics
+    if lens != view.lens or (made is not None and not torch.allclose(made, matrix, rtol=1e-4)):
+        known = "a face of a panorama" if view.lens is None else f"through {view.lens}"
+        raise ValueError(
+            f"{what} of {view.name}: they are not those that it was loaded with, {known}; leave "
+            "them out"
+        )
+    return matrix
 
 
 def _poses(priors: Priors, views: Sequence[View], names: Names) -> dict[int, Float[Tensor, "4 4"]]:
@@ -249,7 +295,24 @@ def _rig(rig: Rig, names: Names, what: str) -> BoundRig:
             raise ValueError(f"{what}: {frame[(twice or list(bound))[0]]} is there twice")
         seen.update(bound.values())
         frames.append(bound)
-    return BoundRig(cameras, frames, rig.metric)
+    return BoundRig(cameras, frames, rig.metric, what)
+
+
+def _panorama_rigs(views: Sequence[View]) -> list[BoundRig]:
+    """Return panoramas as rigs of their faces, which have one centre."""
+    faces: dict[str, dict[str, int]] = {}
+    for index, view in enumerate(views):
+        if view.face is not None:
+            faces.setdefault(view.face.panorama, {})[view.name] = index
+    rigs = []
+    for panorama, frame in faces.items():
+        cameras = {name: torch.eye(4, dtype=torch.float64) for name in frame}
+        for name, index in frame.items():
+            face = views[index].face
+            assert face is not None
+            cameras[name][:3, :3] = face.panorama_from_face
+        rigs.append(BoundRig(cameras, [frame], metric=False, name=f"panorama {panorama}"))
+    return rigs
 
 
 def _distance(distance: Distance, views: Sequence[View], names: Names) -> BoundDistance:

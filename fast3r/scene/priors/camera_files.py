@@ -9,6 +9,7 @@ import torch
 from fast3r.camera_files.cameras_json import says_metric
 from fast3r.camera_files.find import find_camera_file, read_camera_file
 from fast3r.camera_files.records import CameraRecord
+from fast3r.geometry.lenses import Lens
 from fast3r.scene.priors.types import Intrinsics, Poses, Priors
 
 
@@ -28,7 +29,7 @@ def read_known_cameras(
         metric: Whether its unit is the metre; by default only where a cameras.json says so.
 
     Raises:
-        ValueError: There is no camera file, it cannot be read, or a lens bends straight lines.
+        ValueError: There is no camera file, it cannot be read, or a lens is of no known model.
         OSError: It cannot be read.
     """
     place = find_camera_file(path) if path.is_dir() else path
@@ -41,7 +42,10 @@ def read_known_cameras(
     _refuse_duplicates(records, place)
     intrinsics, poses = None, None
     if use != "poses":
-        intrinsics = {record.name: _intrinsics(record) for record in records}
+        try:
+            intrinsics = {record.name: _intrinsics(record) for record in records}
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
     if use != "intrinsics":
         if metric is None:
             metric = place.is_file() and says_metric(place)
@@ -63,14 +67,9 @@ def _refuse_duplicates(records: Sequence[CameraRecord], path: Path) -> None:
         raise ValueError(f"{path} has two cameras for {twice[0]!r}")
 
 
-def _intrinsics(record: CameraRecord) -> Intrinsics:
-    calibration = record.calibration
-    if not calibration.is_pinhole:
-        lens = ", ".join(f"{name} {value:g}" for name, value in calibration.lens.items())
-        raise ValueError(
-            f"{record.name} has a lens that bends straight lines ({calibration.model} {lens}); "
-            "undistort the photos first (colmap image_undistorter) and give the cameras of those, "
-            "or take the poses alone"
-        )
-    (fx, _, cx), (_, fy, cy), _ = calibration.intrinsics.tolist()
-    return Intrinsics((fx, fy), (cx, cy), calibration.size)
+def _intrinsics(record: CameraRecord) -> Intrinsics | Lens:
+    lens = record.calibration.known_lens(record.name)
+    if lens is not None:
+        return lens
+    (fx, _, cx), (_, fy, cy), _ = record.calibration.intrinsics.tolist()
+    return Intrinsics((fx, fy), (cx, cy), record.calibration.size)

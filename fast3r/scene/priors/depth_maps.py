@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.scene.numpy_files import read_arrays
 from fast3r.scene.priors.checks import check_depth, check_positive
-from fast3r.scene.priors.names import Names
 from fast3r.scene.priors.types import DepthMaps
 from fast3r.views.decode import UnreadablePhotoError, open_image
+from fast3r.views.names import Names
 from fast3r.views.view import View
 
 _ENDINGS = (".npz", ".npy", ".png")
@@ -63,11 +64,10 @@ def _read(path: Path, png_unit_m: float, what: str) -> Float[Tensor, "rows colum
             with open_image(path) as image:
                 values = np.array(image) * png_unit_m
         else:
-            with path.open("rb") as stream:
-                stored = np.load(stream, allow_pickle=False)
-                values = stored["depth"] if isinstance(stored, Mapping) else stored
+            arrays = read_arrays(path)
+            values = arrays[""] if "" in arrays else arrays["depth"]
         return torch.from_numpy(np.array(values, dtype=np.float32))
-    except (UnreadablePhotoError, OSError, KeyError, ValueError, EOFError) as error:
+    except (UnreadablePhotoError, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{what}: {path} cannot be read ({error}); expected a 16-bit PNG, an .npy, or an .npz "
             "with the array `depth`"

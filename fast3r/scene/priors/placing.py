@@ -55,10 +55,11 @@ def place(
         cameras[index], failures[index] = camera, None
         found = None if depth_for is None else depth_for(index, camera)
         depth[index] = torch.zeros_like(depth[index]) if found is None else found
-    return replace(scene, cameras=cameras, depth=depth, failures=failures)
+    uncertainty = scene.uncertainty and scene.uncertainty.without(poses)
+    return replace(scene, cameras=cameras, depth=depth, failures=failures, uncertainty=uncertainty)
 
 
-def weighed(
+def between(
     known: Float[Tensor, "4 4"],
     found: Float[Tensor, "4 4"],
     *,
@@ -88,11 +89,11 @@ def place_rigs(
         depth_for: See `place`.
     """
     checks = []
-    for number, rig in enumerate(known.rigs, start=1):
+    for rig in known.rigs:
         ratios = rig_unit(scene, rig)
-        metric = rig.metric and scene.scale.kind == "metric"
-        unit = 1.0 if metric else sorted(ratios)[len(ratios) // 2] if ratios else None
-        name = f"rig {number}"
+        unitless = not rig.has_baselines or (rig.metric and scene.scale.kind == "metric")
+        unit = 1.0 if unitless else sorted(ratios)[len(ratios) // 2] if ratios else None
+        name = rig.name
         if unit is None:
             note = "no frame has two cameras with a place, and the scale is not metric"
             checks.append(PriorCheck(name, "unused", note=note))

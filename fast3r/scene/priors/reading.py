@@ -1,8 +1,7 @@
 """Priors from a file of their own (docs/priors.md), JSON or YAML."""
 
-import json
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.documents import read_json, read_yaml
+from fast3r.geometry.lenses import Lens
 from fast3r.scene.priors.camera_files import read_known_cameras
 from fast3r.scene.priors.types import (
     DepthMaps,
@@ -31,8 +32,12 @@ class _MisfitError(ValueError):
     """Something in the file is not as it should be; the message says what."""
 
 
-def read_priors(path: Path) -> Priors:
+def read_priors(path: Path, *, trusted: bool = True) -> Priors:
     """Return what a file says; paths in it are relative to its folder.
+
+    Args:
+        path: The file.
+        trusted: Whether it may name other files.
 
     Raises:
         ValueError: It is not as docs/priors.md has it; the message names the place.
@@ -44,6 +49,8 @@ def read_priors(path: Path) -> Priors:
         entries = _object(document, "the file", optional=tuple(_PARTS))
         priors = Priors()
         for name, value in entries.items():
+            if name in _OF_FILES and not trusted:
+                raise _MisfitError(f"{name} are other files, which cannot be named here")
             priors = priors.joined(_PARTS[name](value, name, path.parent))
         return priors
     except _MisfitError as error:
@@ -51,47 +58,12 @@ def read_priors(path: Path) -> Priors:
 
 
 def _document(path: Path) -> Any:
-    text = path.read_text(encoding="utf-8")
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return read_json(path, unique_keys=True)
     try:
-        if path.suffix.lower() in (".yaml", ".yml"):
-            return _yaml(text)
-        return json.loads(text, object_pairs_hook=_without_duplicates)
-    except (json.JSONDecodeError, _MisfitError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-
-
-def _yaml(text: str) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise ImportError(
-            "priors in YAML need PyYAML: pip install pyyaml, or write the file as JSON"
-        ) from None
-
-    class Loader(yaml.SafeLoader):
-        """Refuses keys that are there twice, of which YAML would take the last."""
-
-    def construct(loader: Any, node: Any) -> dict[Hashable, Any]:
-        pairs = [
-            (loader.construct_object(key, deep=True), loader.construct_object(value, deep=True))
-            for key, value in node.value
-        ]
-        return _without_duplicates(pairs)
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct)
-    try:
-        return yaml.load(text, Loader)
-    except yaml.YAMLError as error:
-        raise _MisfitError(str(error)) from error
-
-
-def _without_duplicates(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-    entries: dict[Any, Any] = {}
-    for key, value in pairs:
-        if key in entries:
-            raise _MisfitError(f"{key!r} is there twice")
-        entries[key] = value
-    return entries
+        return read_yaml(path)
+    except ImportError as error:
+        raise ImportError(f"{error}, or write the file as JSON") from error
 
 
 def _cameras(value: Any, place: str, folder: Path) -> Priors:
@@ -111,13 +83,13 @@ def _intrinsics(value: Any, place: str, folder: Path) -> Priors:
     return Priors(intrinsics=_per_view(value, place, _intrinsics_of))
 
 
-def _intrinsics_of(value: Any, place: str) -> Intrinsics:
+def _intrinsics_of(value: Any, place: str) -> Intrinsics | Lens:
+    if isinstance(value, dict) and "model" in value:
+        return _lens(value, place)
     entries = _object(value, place, optional=("focal_px", "principal_point", "size", "matrix"))
     if ("focal_px" in entries) == ("matrix" in entries):
         raise _MisfitError(f"{place} needs either focal_px or matrix")
-    size = entries.get("size")
-    whole = None if size is None else _numbers(size, f"{place}.size", 2)
-    pixels = None if whole is None else (int(whole[0]), int(whole[1]))
+    pixels = _size(entries["size"], f"{place}.size") if entries.get("size") is not None else None
     if "matrix" in entries:
         rows = _matrix(entries["matrix"], f"{place}.matrix", 3)
         (fx, skew, cx), (lower, fy, cy), bottom = rows.tolist()
@@ -134,6 +106,23 @@ def _intrinsics_of(value: Any, place: str) -> Intrinsics:
         None if centre is None else (centre[0], centre[1]),
         pixels,
     )
+
+
+def _lens(value: Any, place: str) -> Lens:
+    entries = _object(value, place, needed=("model", "parameters", "size"))
+    parameters = _list(entries["parameters"], f"{place}.parameters")
+    width, height = _size(entries["size"], f"{place}.size")
+    try:
+        return Lens(
+            _text(entries["model"], f"{place}.model").upper(),
+            tuple(_number(entry, f"{place}.parameters") for entry in parameters),
+            width,
+            height,
+        )
+    except _MisfitError:
+        raise
+    except ValueError as error:
+        raise _MisfitError(f"{place}: {error}") from error
 
 
 def _poses(value: Any, place: str, folder: Path) -> Priors:
@@ -238,6 +227,9 @@ _PARTS: Mapping[str, Callable[[Any, str, Path], Priors]] = {
 }
 """What a file may hold."""
 
+_OF_FILES = ("cameras", "depth")
+"""Those that are kept in files of their own."""
+
 
 def _object(
     value: Any, place: str, *, needed: Sequence[str] = (), optional: Sequence[str] = ()
@@ -291,10 +283,20 @@ def _numbers(value: Any, place: str, count: int, names: str = "") -> list[float]
     return [_number(entry, place) for entry in entries]
 
 
+def _size(value: Any, place: str) -> tuple[int, int]:
+    width, height = _numbers(value, place, 2, "width, height")
+    if not (1 <= width < math.inf and 1 <= height < math.inf):
+        raise _MisfitError(f"{place} must be width and height in pixels, is {_shown(value)}")
+    return int(width), int(height)
+
+
 def _number(value: Any, place: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _MisfitError(f"{place} must be a number, is {_shown(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise _MisfitError(f"{place} is too large a number") from error
 
 
 def _flag(value: Any, place: str) -> bool:

@@ -39,6 +39,10 @@ class Targets:
     level: Bool[Tensor, " cameras"]
     """Whether the photo was taken upright, so that its rows are level."""
 
+    photo_from_image: Float[Tensor, "cameras 3 3"] | None = None
+    """The turn about the line of sight from the upright image to the photo's own camera frame; None
+    where photos are stored upright."""
+
     @property
     def placed(self) -> Bool[Tensor, " cameras"]:
         """Where the place is known."""
@@ -79,6 +83,8 @@ def residuals(
     turn = rotation_log(rotations @ wanted.mT) / targets.rotation_sigma_rad[:, None]
     gravity = (rotations @ targets.down[..., None])[..., 0]
     fall = torch.stack((gravity[:, 0], gravity[:, 1], gravity[:, 2] + 1), dim=-1)
+    if targets.photo_from_image is not None:
+        rotations = rotations @ targets.photo_from_image
     roll = rotations[:, 2, 0] / math.radians(_LEVEL_SIGMA_DEG)
     aim = rotations[:, 2, 2] / math.radians(_AIM_SIGMA_DEG)
     # y points down: with the head up its world z is negative.

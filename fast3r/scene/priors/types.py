@@ -14,6 +14,8 @@ from typing import Literal, TypeVar
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.geometry.lenses import Lens
+
 _T = TypeVar("_T")
 
 PerView = Mapping[str, _T] | Sequence[_T]
@@ -137,8 +139,9 @@ class DepthMaps:
 class Priors:
     """Any subset of what can be known."""
 
-    intrinsics: PerView[Intrinsics] | Literal["exif"] | None = None
-    """Of some or all views, or by what EXIF tells of the focal length."""
+    intrinsics: PerView[Intrinsics | Lens] | Literal["exif"] | None = None
+    """Of some or all views, or by what EXIF tells of the focal length. A lens must have been known
+    when its view was loaded, see `lenses`."""
 
     poses: Poses | None = None
     """Of some or all views: they become the world."""
@@ -160,6 +163,23 @@ class Priors:
 
     other_photos: bool = False
     """Whether names may be of photos that are not among the views, as in a model of more photos."""
+
+    @property
+    def lenses(self) -> dict[str, Lens]:
+        """The lenses that bend straight lines, for `fast3r.load_views`, by name or pattern.
+
+        Raises:
+            ValueError: They have no names, which the order of the views does not give beforehand.
+        """
+        if self.intrinsics is None or self.intrinsics == "exif":
+            return {}
+        assert not isinstance(self.intrinsics, str)
+        if isinstance(self.intrinsics, Mapping):
+            named = self.intrinsics.items()
+            return {n: e for n, e in named if isinstance(e, Lens) and not e.is_pinhole}
+        if any(isinstance(e, Lens) and not e.is_pinhole for e in self.intrinsics):
+            raise ValueError("lenses must be given by name or pattern, not in the order of views")
+        return {}
 
     def joined(self, other: "Priors") -> "Priors":
         """Return both together.

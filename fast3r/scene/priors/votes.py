@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import rays_through
+from fast3r.geometry.lenses import ideal_from_photo
 from fast3r.geometry.robust import weighted_median
 from fast3r.scene.priors.binding import BoundDistance, BoundPriors, BoundRig
 from fast3r.scene.priors.depth_maps import depth_at
@@ -79,13 +80,13 @@ def _point(
         raise _NoPointError(f"{view.name} has no camera ({scene.failures[index]})")
     if pixel is None:
         return _centre(scene, index)
-    original = torch.tensor([pixel], dtype=torch.float64)
+    ideal = ideal_from_photo(torch.tensor([pixel], dtype=torch.float64), view.lens)
     affine = view.original_from_network.double().inverse()
-    network = (original @ affine[:2, :2].mT + affine[:2, 2])[0]
-    depth = _depth_near(scene, index, network)
+    network = (ideal @ affine[:2, :2].mT + affine[:2, 2])[0]
+    depth = _depth_near(scene, index, network) if network.isfinite().all() else None
     if depth is None:
         raise _NoPointError(f"({pixel[0]:g}, {pixel[1]:g}) in {view.name} has no depth")
-    point = rays_through(original, camera.intrinsics.double())[0] * depth
+    point = rays_through(ideal, camera.intrinsics.double())[0] * depth
     pose = camera.world_from_camera.double()
     return pose[:3, :3] @ point + pose[:3, 3]
 
@@ -145,10 +146,10 @@ def _log_ratio(
 
 def _of_rigs(scene: Reconstruction, rigs: Sequence[BoundRig]) -> _Votes:
     votes, unused = [], []
-    for number, rig in enumerate(rigs, start=1):
+    for rig in rigs:
         if not rig.metric:
             continue
-        name = f"baselines of rig {number}"
+        name = f"baselines of {rig.name}"
         logs = torch.tensor(rig_unit(scene, rig), dtype=torch.float64).log()
         if len(logs) == 0:
             note = "no frame has two cameras with a place"

@@ -1,5 +1,6 @@
 """What structure from motion found, taken into the scene view by view where it is better."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -20,17 +21,36 @@ _MIN_EXPLAINED = 12
 """Matches of a view that its new camera must explain to be trusted: a pose has six numbers."""
 
 
-def adopt(scene: Reconstruction, evidence: Evidence, found: Found | None) -> Reconstruction:
+def adopt(
+    scene: Reconstruction,
+    evidence: Evidence,
+    found: Found | None,
+    *,
+    held: Collection[int] = (),
+) -> Reconstruction:
     """Return the scene with the cameras that explain its matches better than its own.
 
     The others stay as they are. Depth maps of views with a new camera agree with its sparse points.
+
+    Args:
+        scene: To be refined.
+        evidence: All verified matches.
+        found: Cameras, in worlds of their own.
+        held: Views that need not explain their matches better than before, as their new camera
+            agrees with what is known of it.
     """
-    return _Adoption(scene, evidence, found).result()
+    return _Adoption(scene, evidence, found, held).result()
 
 
 class _Adoption:
-    def __init__(self, scene: Reconstruction, evidence: Evidence, found: Found | None) -> None:
-        self._scene, self._evidence, self._found = scene, evidence, found
+    def __init__(
+        self,
+        scene: Reconstruction,
+        evidence: Evidence,
+        found: Found | None,
+        held: Collection[int],
+    ) -> None:
+        self._scene, self._evidence, self._found, self._held = scene, evidence, found, held
         photos = evidence.photos
         self._own = {
             index: _sparse_camera(camera, photos[index])
@@ -67,7 +87,14 @@ class _Adoption:
             if fitted is not None:
                 aligned[index] = fitted
                 depth[index] = fitted.depth
-        refined = replace(self._scene, cameras=cameras, depth=depth, failures=failures)
+        uncertainty = self._scene.uncertainty
+        refined = replace(
+            self._scene,
+            cameras=cameras,
+            depth=depth,
+            failures=failures,
+            uncertainty=uncertainty and uncertainty.without(taken),
+        )
         views = [
             self._view_record(refined, index, reasons[index], before, after, aligned.get(index))
             for index in range(len(reasons))
@@ -86,15 +113,19 @@ class _Adoption:
             return f"only {support} matches support its new camera, {_MIN_EXPLAINED} are needed"
         old_px, new_px = before.median_px(index), after.median_px(index)
         assert new_px is not None
-        if old_px is not None and new_px >= old_px:
+        if old_px is not None and new_px >= old_px and index not in self._held:
             return f"a new camera explains its matches no better: {new_px:.2f} px, not {old_px:.2f}"
         return None
 
     def _camera(self, index: int, camera: SparseCamera) -> Camera:
         view, pitch = self._scene.views[index], self._evidence.photos[index].pitch
         focal_px = torch.tensor(camera.focal_px * pitch, dtype=torch.float32)
+        intrinsics = pinhole(focal_px, view.original_height, view.original_width)
+        if camera.intrinsics is not None:
+            original = torch.tensor([pitch, pitch, 1.0], dtype=torch.float64)
+            intrinsics = (original[:, None] * camera.intrinsics).float()
         return Camera(
-            intrinsics=pinhole(focal_px, view.original_height, view.original_width),
+            intrinsics=intrinsics,
             world_from_camera=camera.world_from_camera.float(),
             height=view.original_height,
             width=view.original_width,
@@ -165,8 +196,10 @@ class _Adoption:
 
 
 def _sparse_camera(camera: Camera, photo: WorkingPhoto) -> SparseCamera:
-    focal_px = camera.intrinsics.double()[:2, :2].det().sqrt().item() / photo.pitch
-    return SparseCamera(focal_px, 0.0, camera.world_from_camera.double())
+    shrunk = torch.tensor([1 / photo.pitch, 1 / photo.pitch, 1.0], dtype=torch.float64)
+    intrinsics = shrunk[:, None] * camera.intrinsics.double()
+    focal_px = intrinsics[:2, :2].det().sqrt().item()
+    return SparseCamera(focal_px, 0.0, camera.world_from_camera.double(), intrinsics)
 
 
 def _moved(model: SparseModel, target_from_world: Similarity) -> SparseModel:

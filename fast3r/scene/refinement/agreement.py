@@ -93,6 +93,8 @@ def undistorted(
 
 def intrinsics_of(camera: SparseCamera, photo: WorkingPhoto) -> Float[Tensor, "3 3"]:
     """Return the pinhole part in working pixels, in float64."""
+    if camera.intrinsics is not None:
+        return camera.intrinsics
     matrix = torch.eye(3, dtype=torch.float64)
     matrix[0, 0] = matrix[1, 1] = camera.focal_px
     matrix[0, 2], matrix[1, 2] = photo.width / 2, photo.height / 2

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fast3r.scene.refinement.features import Effort, Features, find_features
 from fast3r.scene.refinement.matching import Pair, VerifiedPair, likely_pairs, match, verify
 from fast3r.scene.refinement.photos import WorkingPhoto
+from fast3r.scene.refinement.threads import each
 from fast3r.scene.stages import StageRecorder
 
 _USUAL_FOCAL = 1.2
@@ -41,19 +43,16 @@ def gather_evidence(
         recorder: Told of progress.
     """
     again = "" if effort == "usual" else f", {effort}"
-    features: list[Features] = []
     with recorder.stage(f"features{again}") as tell:
-        for photo in photos:
-            features.append(find_features(photo, effort))
-            tell(len(features), len(photos))
+        features = each(partial(find_features, effort=effort), photos, tell)
     focals_px = [p.focal_px or _USUAL_FOCAL * max(p.height, p.width) for p in photos]
-    verified: dict[Pair, VerifiedPair] = {}
+
+    def verified(pair: Pair) -> VerifiedPair | None:
+        matches = match(features[pair[0]], features[pair[1]], effort)
+        return verify(photos, features, pair, matches, focals_px, seed=seed)
+
     with recorder.stage(f"matches{again}") as tell:
         pairs = likely_pairs(features)
-        for done, (i, j) in enumerate(pairs, start=1):
-            matches = match(features[i], features[j], effort)
-            pair = verify(photos, features, (i, j), matches, focals_px, seed=seed)
-            if pair is not None:
-                verified[i, j] = pair
-            tell(done, len(pairs))
-    return Evidence(list(photos), features, verified, focals_px)
+        found = zip(pairs, each(verified, pairs, tell), strict=True)
+        kept = {pair: proven for pair, proven in found if proven is not None}
+    return Evidence(list(photos), features, kept, focals_px)

@@ -1,12 +1,15 @@
 """Blobs that can be found again in other photos (SIFT; Lowe, 2004), by pycolmap on the CPU."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from fast3r.scene.refinement.photos import WorkingPhoto, belongs
@@ -44,8 +47,11 @@ class Features:
         return len(self.positions)
 
 
-def import_pycolmap() -> ModuleType:
+def import_pycolmap(purpose: str = "refinement") -> ModuleType:
     """Return pycolmap, silenced.
+
+    Args:
+        purpose: What needs it, for the message.
 
     Raises:
         ImportError: It is not installed, or too old.
@@ -53,11 +59,11 @@ def import_pycolmap() -> ModuleType:
     try:
         import pycolmap
     except ImportError as error:
-        raise ImportError("refinement needs pycolmap: pip install 'fast3r[refine]'") from error
+        raise ImportError(f"{purpose} needs pycolmap: pip install 'fast3r[refine]'") from error
     if tuple(int(part) for part in pycolmap.__version__.split(".")[:2]) < _OLDEST:
         wanted = ".".join(map(str, _OLDEST))
         raise ImportError(
-            f"refinement needs pycolmap {wanted} or newer, found {pycolmap.__version__}: "
+            f"{purpose} needs pycolmap {wanted} or newer, found {pycolmap.__version__}: "
             "pip install --upgrade 'fast3r[refine]'"
         )
     pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
@@ -75,24 +81,50 @@ def find_features(photo: WorkingPhoto, effort: Effort) -> Features:
     options.sift.peak_threshold = _PEAK_THRESHOLD[effort]
     options.sift.edge_threshold = _EDGE_THRESHOLD[effort]
     options.sift.max_num_features = _MAX_FEATURES
-    extractor = pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
-    keypoints, descriptors = extractor.extract_from_uint8_array(_grey(photo.pixels))
-    shapes = torch.from_numpy(np.array(pycolmap.keypoints_to_matrix(keypoints), np.float32))
+    options.max_image_size = max(photo.pixels.shape[:2])
+    shapes, found = _extracted(photo.pixels, options)
     if len(shapes) == 0:
         return Features(torch.zeros(0, 2), torch.zeros(0, 128, dtype=torch.uint8))
-    found = torch.from_numpy(np.array(descriptors.data, np.uint8)).reshape(-1, 128)
     positions = shapes[:, :2] + torch.tensor([photo.left, photo.top])
     keep = belongs(photo, positions).nonzero()[:, 0]
     order = keep[_size(shapes[keep]).argsort(descending=True, stable=True)]
     return Features(positions[order], found[order])
 
 
-def _size(shapes: Float[Tensor, "features numbers"]) -> Float[Tensor, " features"]:
-    """Return how large features are: x, y, then scale and turn, or an affine matrix."""
-    if shapes.shape[1] == 4:
-        return shapes[:, 2]
-    a, b, c, d = shapes[:, 2:6].unbind(-1)
-    return (a * d - b * c).abs().sqrt()
+def _extracted(
+    pixels: UInt8[Tensor, "rows columns 3"], options: Any
+) -> tuple[Float[Tensor, "features 6"], UInt8[Tensor, "features 128"]]:
+    """Return position and affine matrix of each feature, and its descriptor.
+
+    By way of files: only so does pycolmap let other threads run meanwhile.
+    """
+    pycolmap = import_pycolmap()
+    with TemporaryDirectory(prefix="fast3r-features-") as place:
+        database, photo = Path(place) / "database.db", "photo.png"
+        Image.fromarray(_grey(pixels)).save(Path(place) / photo, compress_level=0)
+        pycolmap.extract_features(
+            database,
+            place,
+            image_names=[photo],
+            extraction_options=options,
+            device=pycolmap.Device.cpu,
+        )
+        with pycolmap.Database.open(database) as opened:
+            (image,) = opened.read_all_images()
+            shapes = opened.read_keypoints(image.image_id)
+            descriptors = opened.read_descriptors(image.image_id).data
+    return (
+        torch.from_numpy(np.array(shapes, np.float32)).reshape(-1, 6),
+        torch.from_numpy(np.array(descriptors, np.uint8)).reshape(-1, 128),
+    )
+
+
+def _size(shapes: Float[Tensor, "features 6"]) -> Float[Tensor, " features"]:
+    """Return how large features are: x, y, and an affine matrix by rows."""
+    keypoint, names = import_pycolmap().FeatureKeypoint, ("a11", "a12", "a21", "a22")
+    affine = shapes[:, 2:].tolist()
+    sizes = [keypoint(**dict(zip(names, a, strict=True))).compute_scale() for a in affine]
+    return torch.tensor(sizes, dtype=torch.float32)
 
 
 def _grey(pixels: UInt8[Tensor, "rows columns 3"]) -> UInt8[np.ndarray, "rows columns"]:

@@ -8,17 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from fast3r.scene.refinement.adjustment import adjust
 from fast3r.scene.refinement.evidence import Evidence
 from fast3r.scene.refinement.features import import_pycolmap
 from fast3r.scene.refinement.matching import working_camera
+from fast3r.scene.refinement.photos import WorkingPhoto
 from fast3r.scene.refinement.sparse import Sightings, SparseCamera, SparseModel
 
 Way = Literal["global", "incremental"]
 Intrinsics = Literal["shared", "own"]
 
 _MIN_VIEWS = 2
-_LOSS_PX = 1.0
-"""Residual, in working pixels, from which the loss of the last adjustment grows slower."""
 
 
 class Mapper:
@@ -26,6 +26,7 @@ class Mapper:
 
     def __init__(self, evidence: Evidence, *, seed: int) -> None:
         self._evidence, self._seed = evidence, seed
+        self._known_ids: set[int] = set()
 
     def __call__(self, way: Way, intrinsics: Intrinsics) -> list[SparseModel]:
         """Return models of disjoint views, the largest first.
@@ -41,13 +42,14 @@ class Mapper:
             self._write(database, intrinsics)
             found = self._global(database) if way == "global" else self._incremental(database)
         for model in found:
-            _adjust(model)
-        models = [self._sparse(model) for model in found]
+            adjust(model, self._evidence.photos)
+        models = [sparse_model(model, self._evidence.photos) for model in found]
         return _disjoint([model for model in models if len(model.cameras) >= _MIN_VIEWS])
 
     def _write(self, path: Path, intrinsics: Intrinsics) -> None:
         pycolmap = import_pycolmap()
         camera_ids: dict[object, int] = {}
+        self._known_ids.clear()
         with pycolmap.Database.open(path) as database:
             for index, photo in enumerate(self._evidence.photos):
                 key = photo.camera if intrinsics == "shared" else index
@@ -55,6 +57,8 @@ class Mapper:
                     camera = working_camera(photo, self._evidence.focals_px[index])
                     camera_ids[key] = database.write_camera(camera)
                     database.write_rig(_rig(camera_ids[key]))
+                    if photo.intrinsics is not None:
+                        self._known_ids.add(camera_ids[key])
                 _write_image(database, index + 1, camera_ids[key])
                 positions = self._evidence.features[index].positions.numpy()
                 database.write_keypoints(index + 1, positions)
@@ -76,6 +80,9 @@ class Mapper:
         for part in (mapper, mapper.rotation_averaging, mapper.global_positioning):
             part.random_seed = self._seed
         mapper.retriangulation.random_seed = self._seed
+        if all(photo.intrinsics is not None for photo in self._evidence.photos):
+            mapper.bundle_adjustment.refine_focal_length = False
+            mapper.bundle_adjustment.refine_extra_params = False
         if len(self._evidence.photos) == 2:
             # Points must be seen in three photos, of which two photos have none.
             mapper.track_min_num_views_per_track = 2
@@ -98,25 +105,30 @@ class Mapper:
         options.mapper.abs_pose_min_num_inliers = 12
         options.mapper.abs_pose_min_inlier_ratio = 0.15
         options.triangulation.ignore_two_view_tracks = False
+        options.constant_cameras = self._known_ids
         folder = database.parent
         return list(pycolmap.incremental_mapping(database, folder, folder, options).values())
 
-    def _sparse(self, model: Any) -> SparseModel:
-        """Return a model of pycolmap as ours."""
-        cameras, sightings = {}, {}
-        for image in model.images.values():
-            if not image.has_pose:
-                continue
-            index = int(image.name)
-            focal_px, _, _, distortion = model.cameras[image.camera_id].params
-            pose = torch.eye(4, dtype=torch.float64)
-            pose[:3] = torch.from_numpy(image.cam_from_world().inverse().matrix())
-            cameras[index] = SparseCamera(float(focal_px), float(distortion), pose)
-            seen = [p for p in image.points2D if p.has_point3D()]
-            points = np.array([model.points3D[p.point3D_id].xyz for p in seen]).reshape(-1, 3)
-            positions = np.array([p.xy for p in seen]).reshape(-1, 2)
-            sightings[index] = Sightings(torch.from_numpy(points), torch.from_numpy(positions))
-        return SparseModel(cameras, sightings, model.num_points3D())
+
+def sparse_model(mapped: Any, photos: Sequence[WorkingPhoto]) -> SparseModel:
+    """Return a model of pycolmap as ours."""
+    cameras, sightings = {}, {}
+    for image in mapped.images.values():
+        if not image.has_pose:
+            continue
+        index = int(image.name)
+        focal_px, _, _, distortion = mapped.cameras[image.camera_id].params
+        known = photos[index].intrinsics
+        if known is not None:
+            focal_px, distortion = known[:2, :2].det().sqrt(), 0.0
+        pose = torch.eye(4, dtype=torch.float64)
+        pose[:3] = torch.from_numpy(image.cam_from_world().inverse().matrix())
+        cameras[index] = SparseCamera(float(focal_px), float(distortion), pose, known)
+        seen = [p for p in image.points2D if p.has_point3D()]
+        points = np.array([mapped.points3D[p.point3D_id].xyz for p in seen]).reshape(-1, 3)
+        positions = np.array([p.xy for p in seen]).reshape(-1, 2)
+        sightings[index] = Sightings(torch.from_numpy(points), torch.from_numpy(positions))
+    return SparseModel(cameras, sightings, mapped.num_points3D(), mapped)
 
 
 def _rig(camera_id: int) -> Any:
@@ -137,21 +149,6 @@ def _write_image(database: Any, image_id: int, camera_id: int) -> None:
     database.write_frame(frame, use_frame_id=True)
 
 
-def _adjust(model: Any) -> None:
-    """Adjust a whole model once more, with a loss that outliers bend little."""
-    pycolmap = import_pycolmap()
-    options = pycolmap.BundleAdjustmentOptions(print_summary=False)
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = _LOSS_PX
-    options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = 50
-    everything = pycolmap.BundleAdjustmentConfig()
-    for image_id in model.reg_image_ids():
-        everything.add_image(image_id)
-    everything.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    pycolmap.create_default_bundle_adjuster(options, everything, model).solve()
-
-
 def _disjoint(models: Sequence[SparseModel]) -> list[SparseModel]:
     """Return models without the views that a larger one has."""
     taken: set[int] = set()
@@ -166,6 +163,7 @@ def _disjoint(models: Sequence[SparseModel]) -> list[SparseModel]:
                 {i: model.cameras[i] for i in own},
                 {i: model.sightings[i] for i in own},
                 model.num_points,
+                model.mapped,
             )
         )
     return left

@@ -118,8 +118,15 @@ def verify(
 
 
 def working_camera(photo: WorkingPhoto, focal_px: float) -> Any:
-    """Return pycolmap's camera of a photo, with one radial coefficient."""
+    """Return pycolmap's camera of a photo, with one radial coefficient where it is not known."""
     pycolmap = import_pycolmap()
+    if photo.intrinsics is not None:
+        (fx, _, cx), (_, fy, cy), _ = photo.intrinsics.tolist()
+        known = pycolmap.Camera(
+            model="PINHOLE", width=photo.width, height=photo.height, params=[fx, fy, cx, cy]
+        )
+        known.has_prior_focal_length = True
+        return known
     camera = pycolmap.Camera(
         model="SIMPLE_RADIAL",
         width=photo.width,

@@ -6,9 +6,17 @@ network's. Depth maps are then made to agree with the sparse points.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
+
+from fast3r.scene.panoramas import with_tied_faces
+from fast3r.scene.priors.applying import apply_priors, focal_check_name, focals_px
+from fast3r.scene.priors.binding import BoundPriors, bind
+from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.adoption import adopt
+from fast3r.scene.refinement.anchoring import Anchored, anchor
 from fast3r.scene.refinement.evidence import Evidence, gather_evidence
 from fast3r.scene.refinement.features import FEATURE_SIDE_PX, Effort, import_pycolmap
 from fast3r.scene.refinement.photos import WorkingPhoto, working_photo
@@ -16,12 +24,23 @@ from fast3r.scene.refinement.search import Found, IntrinsicsChoice, better, sear
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.view import View
 
+STAGES = (
+    "features",
+    "matches",
+    "structure from motion",
+    "bundle adjustment with priors",
+    "depth alignment",
+)
+"""What refinement goes through; the first three once more, as "features, thorough", where photos
+do not all connect."""
+
 
 def refine(
     scene: Reconstruction,
     *,
     photos: Sequence[View] | None = None,
     intrinsics: IntrinsicsChoice = "auto",
+    priors: Priors | None = None,
     max_side_px: int = FEATURE_SIDE_PX,
     seed: int = 0,
     recorder: StageRecorder | None = None,
@@ -30,8 +49,9 @@ def refine(
 
     A camera is replaced only where enough sparse points support the new one and it explains the
     view's matches better; `refinement` of the result tells what became of each view. The world
-    stays the network's, scale included. Lens distortion is estimated, but a pinhole camera does not
-    keep it: the record says how much it is.
+    stays the network's, scale included, where priors tell no other. Lens distortion is estimated,
+    but a pinhole camera does not keep it: the record says how much it is. Lenses that views were
+    loaded with, and the intrinsics that go with them, stay as they are.
 
     Args:
         scene: From `fast3r.reconstruct` or `fast3r.load`.
@@ -40,12 +60,17 @@ def refine(
             network size.
         intrinsics: "shared" by photos of one EXIF camera and size, each photo its "own", or what
             explains the matches.
+        priors: What is known of the views. Intrinsics are held in bundle adjustment, but for those
+            that EXIF tells, from which it starts; poses are held, or weighed by their standard
+            deviation; places by GPS weigh by theirs, and what contradicts the photos is left out.
+            The scene is then taken to the world and unit that are known, as `with_priors` does,
+            and `prior_checks` says how well it agrees.
         max_side_px: Photos are shrunk to this for features.
         seed: Of all sampling.
         recorder: Measures the stages and tells of progress.
 
     Raises:
-        ValueError: An option is out of range.
+        ValueError: An option is out of range, or a prior cannot be true.
         ImportError: pycolmap is not installed.
     """
     if intrinsics not in ("auto", "shared", "own"):
@@ -55,15 +80,49 @@ def refine(
     import_pycolmap()
     recorder = recorder or StageRecorder()
     by_name = {view.name: view for view in photos or ()}
+    known = None if priors is None else bind(priors, scene.views)
+    held = {} if known is None else known.exact_intrinsics
     working = [
-        working_photo(view, by_name.get(view.name), max_side_px=max_side_px) for view in scene.views
+        working_photo(
+            view, by_name.get(view.name), max_side_px=max_side_px, intrinsics=held.get(index)
+        )
+        for index, view in enumerate(scene.views)
     ]
     evidence, found = _look(working, "usual", intrinsics, seed, recorder)
     if found is None or not found.is_whole:
         evidence, second = _look(working, "thorough", intrinsics, seed, recorder)
         found = better(found, second, evidence)
+    if known is None:
+        with recorder.stage("depth alignment"):
+            return with_tied_faces(adopt(scene, evidence, found))
+    return _in_known_world(scene, evidence, found, known, seed, recorder)
+
+
+def _in_known_world(
+    scene: Reconstruction,
+    evidence: Evidence,
+    found: Found | None,
+    known: BoundPriors,
+    seed: int,
+    recorder: StageRecorder,
+) -> Reconstruction:
+    with recorder.stage("bundle adjustment with priors"):
+        anchored = None if found is None else anchor(found, evidence, scene.views, known, seed=seed)
+    if anchored is None:
+        anchored = Anchored(None, frozenset(), [])
     with recorder.stage("depth alignment"):
-        return adopt(scene, evidence, found)
+        refined = with_tied_faces(adopt(scene, evidence, anchored.found, held=anchored.held))
+    # Of intrinsics that were held, the refined cameras say nothing.
+    fixed = torch.tensor([i in known.exact_intrinsics for i in range(len(scene.views))])
+    seen_focals_px = focals_px(scene).where(fixed, focals_px(refined))
+    refined = apply_priors(
+        refined, known, seen_focals_px=seen_focals_px, weighed=anchored.held, seed=seed
+    )
+    # If the scene was made with them, it says nothing either, but for what it said then.
+    earlier = {check.prior: check for check in scene.prior_checks}
+    held = {focal_check_name(scene.views[index]) for index in known.exact_intrinsics}
+    checks = [earlier.get(c.prior, c) if c.prior in held else c for c in refined.prior_checks]
+    return replace(refined, prior_checks=[*checks, *anchored.checks])
 
 
 def _look(

@@ -48,7 +48,7 @@ def search(evidence: Evidence, *, intrinsics: IntrinsicsChoice, seed: int) -> Fo
     best: Found | None = None
     for way, kind in ladder(evidence.photos, intrinsics):
         models = mapper(way, kind)
-        found = _judged(models, way, kind, evidence)
+        found = judged(models, way, kind, evidence)
         if models and (best is None or _is_better(found, best)):
             best = found
         if best and best.is_whole:
@@ -60,13 +60,14 @@ def better(first: Found | None, second: Found | None, evidence: Evidence) -> Fou
     """Return the one of two results that explains more of the second's evidence."""
     if first is None or second is None:
         return first or second
-    first = _judged(first.models, first.way, first.intrinsics, evidence)
+    first = judged(first.models, first.way, first.intrinsics, evidence)
     return second if _is_better(second, first) else first
 
 
-def _judged(
+def judged(
     models: list[SparseModel], way: Way, intrinsics: Intrinsics, evidence: Evidence
 ) -> Found:
+    """Return models with how well they agree with all verified matches."""
     groups = [set(model.cameras) for model in models]
     cameras = {index: camera for model in models for index, camera in model.cameras.items()}
     agrees = agreement(cameras, evidence, groups=groups)

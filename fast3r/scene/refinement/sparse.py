@@ -1,6 +1,7 @@
 """A sparse model in working pixels: cameras, points, and which view sees which point where."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +19,9 @@ class SparseCamera:
 
     world_from_camera: Float[Tensor, "4 4"]
     """Rigid pose, in float64."""
+
+    intrinsics: Float[Tensor, "3 3"] | None = None
+    """Of a pinhole whose axes or centre are other than that, in working pixels and float64."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,6 @@ class SparseModel:
 
     num_points: int
     """Points in all."""
+
+    mapped: Any = None
+    """pycolmap's Reconstruction that it was read from; it may have more views."""

@@ -1,0 +1,1 @@
+"""Many scenes: which there are, making one after the other, and what became of each."""
