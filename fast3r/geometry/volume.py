@@ -86,10 +86,8 @@ class Volume:
         row[self._dense_index(low, sides)] = torch.arange(self.weight.numel())
         at = (points / self.voxel).floor().long() - low * BLOCK
         found = row[(at[:, 0] * sides[1] + at[:, 1]) * sides[2] + at[:, 2]]
-        mean = self.colors.flatten(0, 3)[found] / self.weight.flatten()[found, None].clamp(
-            min=1e-12
-        )
-        return mean
+        weight = self.weight.flatten()[found, None].clamp(min=1e-12)
+        return self.colors.flatten(0, 3)[found] / weight
 
     def _distances(self) -> Float[Tensor, "blocks x y z"]:
         return (self.distance / self.weight).where(self.weight > 0, 1.0)

@@ -6,41 +6,51 @@ tensors belong.
 """
 
 import json
-import zipfile
-import zlib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
+from fast3r.geometry.lenses import Lens
 from fast3r.models.prediction import Pointmap
+from fast3r.scene.chunk_record import ChunkRecord, LinkRecord, LongRecord
+from fast3r.scene.ensemble.record import Calibration, CameraUncertainty, Uncertainty
+from fast3r.scene.numpy_files import read_arrays
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction, Scale, World
 from fast3r.scene.refinement.record import RefinementRecord, ViewRefinement
+from fast3r.views.panorama import Face
 from fast3r.views.view import SkippedPhoto, View
 
 _VERSION = 1
 _TYPES = {
     kind.__name__: kind
     for kind in (
+        Calibration,
         Camera,
+        CameraUncertainty,
+        ChunkRecord,
+        Face,
+        Lens,
+        LinkRecord,
+        LongRecord,
         Pointmap,
         PriorCheck,
         Reconstruction,
         RefinementRecord,
         Scale,
         SkippedPhoto,
+        Uncertainty,
         View,
         ViewRefinement,
         World,
     )
 }
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
-_MISFITS = (KeyError, TypeError, ValueError, AttributeError)
+_MISFITS = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def write_archive(scene: Reconstruction, path: Path) -> None:
@@ -58,15 +68,13 @@ def read_archive(path: Path) -> Reconstruction:
         ValueError: The file is damaged, no fast3r scene, or from a newer version.
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        try:
-            arrays = _read_arrays(file)
-        except _DAMAGE as error:
-            raise ValueError(f"{path} is damaged or no .npz file: {error}") from error
+    arrays = read_arrays(path)
+    if "" in arrays:
+        raise ValueError(f"{path} is damaged or no .npz file: it holds a single array")
     try:
         document = json.loads(str(arrays["scene"]))
         version = document["version"] if document["format"] == "fast3r" else None
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISFITS as error:
         raise ValueError(f"{path} is an .npz file, but not a scene of fast3r") from error
     if version != _VERSION:
         raise ValueError(
@@ -79,13 +87,6 @@ def read_archive(path: Path) -> Reconstruction:
     if not isinstance(scene, Reconstruction):
         raise ValueError(f"{path} is not a whole scene: it holds a {type(scene).__name__}")
     return scene
-
-
-def _read_arrays(file: BinaryIO) -> dict[str, np.ndarray]:
-    archive = np.load(file, allow_pickle=False)
-    if isinstance(archive, np.ndarray):
-        raise ValueError("it holds a single array")
-    return dict(archive.items())
 
 
 def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 from fast3r.geometry.cameras import intrinsics_through, pinhole
 from fast3r.geometry.focal import estimate_focal
 from fast3r.scene.batches import Batch
+from fast3r.views.turning import network_from_photo_camera
 from fast3r.views.view import View
 
 ShareFocal = Literal["camera", "all", "none"]
@@ -25,8 +26,8 @@ def estimate_focals(batch: Batch, views: Sequence[View], seed: int) -> Float[Ten
     if points is None:
         points, confidence = batch.world, batch.world_confidence
     maps = torch.stack([views[index].original_from_network.double() for index in batch.views])
-    pitch = maps.diagonal(dim1=-2, dim2=-1)[:, :2]
-    assert (pitch > 0).all(), "network images stand upright"
+    # Lengths in the photo of a step along the rows and the columns of the network's image.
+    pitch = torch.linalg.vector_norm(maps[:, :2, :2], dim=-2)
     mean_pitch = pitch.prod(dim=-1).sqrt()
     centre = torch.stack([network_intrinsics(views[i], torch.ones(()))[:2, 2] for i in batch.views])
     # Stretching the points makes up for network pixels that are not square in the photo.
@@ -86,11 +87,15 @@ def original_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor
 
 
 def network_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor, "3 3"]:
-    """Return the same intrinsics in network pixels, in float64."""
-    return in_network_pixels(view, original_intrinsics(view, focal_px))
+    """Return the same intrinsics as those of the network's image, in float64."""
+    return image_intrinsics(view, original_intrinsics(view, focal_px))
 
 
-def in_network_pixels(view: View, intrinsics: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
-    """Return intrinsics of the original photo in network pixels, in float64."""
+def image_intrinsics(view: View, intrinsics: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
+    """Return intrinsics of the original photo as those of the network's image, in float64.
+
+    They are of the camera frame of that image, which for a turned view is turned as the image is.
+    """
     network_from_original = view.original_from_network.double().inverse()
-    return intrinsics_through(network_from_original, intrinsics.double())
+    photo_from_image = network_from_photo_camera(view)[:3, :3].double().mT
+    return intrinsics_through(network_from_original, intrinsics.double()) @ photo_from_image

@@ -164,12 +164,12 @@ def test_stepping_down_keeps_wishes() -> None:
 
 
 def test_a_plan_is_told_in_one_line() -> None:
-    line = tell(choose(situation(15), Wish()), CPU)
+    line = tell(choose(situation(14), Wish()), CPU)
     assert line.startswith(
         "plan: 1000 views of up to 512 px in one pass, bfloat16; for want of memory it keeps"
     )
     assert " and computes in bfloat16; " in line
-    assert line.endswith(" of 15.0 GiB of memory")
+    assert line.endswith(" of 14.0 GiB of memory")
     assert "\n" not in line
 
 

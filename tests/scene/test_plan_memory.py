@@ -153,3 +153,20 @@ def test_the_straight_line_is_the_count_for_many_views(precision) -> None:
     assert (line.fixed_gib + 700 * line.per_view_gib) * GIB == pytest.approx(
         counted.peak + outputs, rel=0.01
     )
+
+
+def test_writing_takes_no_more_memory_for_many_views_than_for_some() -> None:
+    setting = Setting("bfloat16", outputs="files")
+    some, many = (
+        need_of(
+            PUBLISHED,
+            Workload.uniform(views, (384, 512), 16),
+            setting,
+            own_memory=True,
+            resident=0,
+            lazy=True,
+        )
+        for views in (25, 2500)
+    )
+    assert many.writing == some.writing < 0.5 * GIB
+    assert many.host >= many.writing

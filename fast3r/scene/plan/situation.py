@@ -104,12 +104,17 @@ def situation_on(
         resident=max(0, resident - loaded),
         host_room=host_room,
         device_room=device_room,
-        disk_room=int(_SHARE * shutil.disk_usage(folder or scratch_parent()).free),
+        disk_room=int(_SHARE * shutil.disk_usage(_standing(folder or scratch_parent())).free),
         weight_bytes=weight_bytes,
         keep_world=keep_world,
         lazy=lazy,
         processes=processes,
     )
+
+
+def _standing(folder: Path) -> Path:
+    """Return the folder, or what there is of the way to it."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
 def scratch_parent() -> Path:
