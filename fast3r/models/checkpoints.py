@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -259,7 +260,8 @@ def _empty_model(weights: Weights, attention: AttentionKernel) -> Fast3R:
             f"for {layers} layers"
         )
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element")
             model = Fast3R(weights.config, attention=attention)
     except (OverflowError, RuntimeError, TypeError) as error:
         raise ValueError(

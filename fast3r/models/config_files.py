@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 from fast3r.models.config import EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
+
+_GIANT = 1e9
+"""No number of a network is as large."""
 
 PUBLISHED_PARTS = ("encoder_args", "decoder_args", "head_args")
 """The three dictionaries of a published config."""
@@ -101,7 +103,7 @@ def _read_value(kind: Any, value: Any, where: str) -> Any:
     if not _fits(kind, value):
         raise ValueError(f"{where} must be {_described(kind)}, got {value!r}")
     if not _positive(value):
-        raise ValueError(f"{where} must be positive, got {value!r}")
+        raise ValueError(f"{where} must be positive, got {value!r} (at most {_GIANT:g})")
     return float(value) if kind is float else value
 
 
@@ -117,10 +119,10 @@ def _fits(kind: Any, value: Any) -> bool:
 
 
 def _positive(value: Any) -> bool:
-    """Say whether a value, and each part of a tuple, is above zero if it is a number."""
+    """Say whether a value, and each part of a tuple, is a number of usual size if it is one."""
     if isinstance(value, tuple):
         return all(map(_positive, value))
-    return type(value) not in (int, float) or 0 < value < math.inf
+    return type(value) not in (int, float) or 0 < value < _GIANT
 
 
 def _described(kind: Any) -> str:
@@ -161,7 +163,7 @@ class _Entries:
             )
 
     def refuse_rest(self) -> None:
-        unknown = sorted(set(self.entries) - _WITHOUT_EFFECT[self.part])
+        unknown = sorted(map(str, set(self.entries) - _WITHOUT_EFFECT[self.part]))
         if unknown:
             raise ValueError(f"{self.part} has the unknown entries {unknown}")
 

@@ -192,8 +192,8 @@ def read_pickle(file: Path) -> dict[str, Any]:
     try:
         # DUSt3R keeps its command line in an argparse.Namespace, which only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            # It would ask the user to report damage to torch.
-            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            # Over damage torch warns of its own inner workings, before it fails.
+            warnings.simplefilter("ignore")
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))

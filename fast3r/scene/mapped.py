@@ -45,7 +45,7 @@ class MappedTensors:
         unfinished = path.with_name(f".{path.name}.part")
         try:
             # As bytes, since numpy lacks some of torch's formats.
-            unfinished.write_bytes(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+            unfinished.write_bytes(tensor.flatten().view(torch.uint8).numpy().data)
             os.replace(unfinished, path)
         except OSError as error:
             unfinished.unlink(missing_ok=True)

@@ -107,7 +107,9 @@ def _copied(
     stream.wait_stream(torch.cuda.current_stream(stream.device))
     with torch.cuda.stream(stream):
         copied = kept_prediction(prediction, 0, partial(_to_pinned, stream))
-        return copied, stream.record_event()
+        there = torch.cuda.Event()
+        there.record(stream)
+        return copied, there
 
 
 def _to_pinned(stream: torch.cuda.Stream, name: str, tensor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fast3r.documents import read_yaml
 from fast3r.training.config import TrainingConfig
 from fast3r.training.receive import plain, receive
 
@@ -76,10 +77,7 @@ def _from_file(overrides: Sequence[str]) -> Iterator[str]:
     """Yield the content of a preset file as overrides, which Hydra knows how to put in place."""
     for override in filter(_is_file, overrides):
         path = Path(override.removeprefix("preset=")).expanduser()
-        try:
-            entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {_first_lines(error)}") from error
+        entries = read_yaml(path)
         if not isinstance(entries, Mapping):
             raise ValueError(f"{path} must hold keys and values, as the presets do")
         for key, value in entries.items():
@@ -110,7 +108,7 @@ def _without_other_length(chosen: Sequence[str]) -> list[str]:
 
 def _check_choice(override: str) -> None:
     key, given, name = override.partition("=")
-    if not given:
+    if not (key and given):
         raise ValueError(f"{override!r} is no override; write key=value, such as steps=1000")
     if key in _GROUPS and not name.startswith("{") and name not in options_of(key):
         near = difflib.get_close_matches(name, options_of(key), n=1)

@@ -140,7 +140,10 @@ def _read_plain(kind: Any, value: Any, where: str) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value).expanduser()
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ValueError(f"{where} is too large a number") from error
     if kind is float and isinstance(value, str):  # YAML reads 1e-4 as text
         try:
             return float(value)

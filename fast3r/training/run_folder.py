@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from fast3r.documents import read_yaml
 from fast3r.training.config import TrainingConfig
 from fast3r.training.receive import plain
 
@@ -28,7 +29,7 @@ def open_folder(config: TrainingConfig) -> None:
     path = config.output / "config.yaml"
     (config.output / "checkpoints").mkdir(parents=True, exist_ok=True)
     if path.is_file() and any((config.output / "checkpoints").glob("*.ckpt")):
-        _check_same(yaml.safe_load(path.read_text(encoding="utf-8")), plain(config), path)
+        _check_same(read_yaml(path), plain(config), path)
     _write(path, yaml.safe_dump(plain(config), sort_keys=False))
 
 

@@ -141,7 +141,9 @@ def test_a_lens_is_kept(changes: dict, lens: dict, tmp_path: Path) -> None:
 def test_other_files_are_explained(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cameras.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"cameras\.json (is not understood.*expected|cannot be read as)"):
+    with pytest.raises(
+        ValueError, match=r"cameras\.json (is not understood.*expected|cannot be read as)"
+    ):
         read_camera_file(path, photo_size=nobody_asks)
 
 

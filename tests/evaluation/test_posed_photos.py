@@ -209,5 +209,7 @@ def test_one_photo_is_too_few(tmp_path: Path, truths, scene) -> None:
 )
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str) -> None:
     (tmp_path / "cameras.json").write_text(text)
-    with pytest.raises(ValueError, match=r"cameras\.json (cannot be read as|is not(.|\n)*expected)"):
+    with pytest.raises(
+        ValueError, match=r"cameras\.json (cannot be read as|is not(.|\n)*expected)"
+    ):
         PosedPhotos(tmp_path, views=10)

@@ -1,7 +1,10 @@
+import math
+
 import pytest
 import torch
 
-from fast3r.geometry.poses import PoseEstimate, solve_poses
+from fast3r.geometry.pose_refinement import Sightings
+from fast3r.geometry.poses import PoseEstimate, _chance_of_an_inlier, solve_poses
 from fast3r.geometry.transforms import rotation_angle_deg
 from tests.geometry.synthetic import PosedPoints, posed_points, random_similarity
 
@@ -199,6 +202,19 @@ def test_a_view_without_focal_length_is_not_registered() -> None:
 def test_a_non_positive_threshold_is_refused() -> None:
     with pytest.raises(ValueError, match="max_reprojection_px must be positive"):
         solve(posed_points(), max_reprojection_px=0.0)
+
+
+def test_a_threshold_below_one_pixel_is_taken() -> None:
+    assert solve(posed_points(noise=0.0), max_reprojection_px=0.5).registered.all()
+
+
+def test_a_random_pixel_is_an_inlier_by_the_share_of_the_area() -> None:
+    # Few of them, as their range falls short of the image.
+    pixels = torch.rand(4000, 2, 5, generator=torch.Generator().manual_seed(0)) * 100
+    weights, focal = torch.ones(4000, 5), torch.full((4000, 2), 90.0)
+    seen = Sightings(torch.zeros(4000, 3, 5), pixels, weights, focal)
+    chance = _chance_of_an_inlier(seen, torch.full((4000,), 5), threshold_px=5)
+    assert chance.median().item() == pytest.approx(math.pi * 5**2 / 100**2, rel=0.15)
 
 
 def test_no_points_at_all_are_refused() -> None:

@@ -111,7 +111,7 @@ def test_what_is_wrong_is_told(overrides: list[str], message: str) -> None:
 def test_a_preset_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("a: [1")
-    with pytest.raises(ValueError, match=r"broken\.yaml is not YAML"):
+    with pytest.raises(ValueError, match=r"broken\.yaml cannot be read as YAML"):
         compose([f"preset={path}"])
 
 

@@ -90,6 +90,17 @@ def test_an_empty_view_adds_nothing(golden: dict[str, torch.Tensor]) -> None:
     torch.testing.assert_close(total.double(), golden["emptyview_loss"], rtol=1e-5, atol=1e-6)
 
 
+def test_the_plain_error_tells_of_the_valid_points_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = 3 + torch.randn(1, 2, 4, 5, 3, generator=generator)
+    valid = torch.rand(1, 2, 4, 5, generator=generator) > 0.5
+    made = torch.where(valid[..., None], 2 * truth, torch.full_like(truth, 1e6))
+    pointmap = Pointmap(made, torch.ones(1, 2, 4, 5))
+    loss, error = PointmapLoss().view_terms(pointmap, truth, valid, per_view=False)
+    torch.testing.assert_close(error, torch.zeros(2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(loss, error)
+
+
 def test_frame_points_inverts_the_pose() -> None:
     sample = plane_sample(8)
     local = frame_points(sample.points, sample.world_from_camera)

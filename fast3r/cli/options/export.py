@@ -27,8 +27,8 @@ class Export:
     """Folder for the results; made where missing."""
 
     format: Formats = ()
-    """Of ply, colmap, colmap-text, bundler, transforms, splat, glb, laz, mesh, depth, npz, html, still
-    (a picture), all."""
+    """Of ply, colmap, colmap-text, bundler, transforms, splat, glb, laz, mesh, depth, npz, html,
+    still (a picture), all."""
 
     min_conf_percentile: float = 30.0
     """Percentage of each photo's points, the least sure ones, that point clouds leave out."""

@@ -79,7 +79,7 @@ class SceneOptions:
     """Cameras you know, of some photos or all: a COLMAP model, transforms.json or cameras.json."""
 
     lens: Annotated[str | None, arg(metavar="MODEL")] = None
-    """How all photos were taken: equirectangular, opencv, opencv-fisheye, simple-radial and more."""
+    """Lens of all photos: equirectangular, opencv, opencv-fisheye, simple-radial and more."""
 
     lens_params: Annotated[tuple[float, ...], arg(metavar="NUMBER ...")] = ()
     """Numbers of that model as COLMAP has them, such as fx fy cx cy k1 k2 p1 p2; docs/lenses.md."""

@@ -137,7 +137,7 @@ def _convolution_rate(probe: "_Probe", features: int) -> float:
     maps = torch.randn(1, features, side, side, device=device)
     convolution = torch.nn.Conv2d(features, features, 3, padding=1, device=device)
     maps = maps.to(memory_format=torch.channels_last)
-    convolution = convolution.to(memory_format=torch.channels_last)
+    convolution.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     seconds = probe.seconds_of(lambda: convolution(maps))
     return 2 * 9 * features**2 * side**2 / seconds
 
