@@ -91,7 +91,7 @@ def test_grey_with_opacity_keeps_both(tmp_path: Path) -> None:
 
 
 def test_a_transparent_colour_of_a_palette_is_transparent(tmp_path: Path) -> None:
-    image = Image.fromarray((np.arange(48 * 64) % 2).astype(np.uint8).reshape(48, 64), "L")
+    image = Image.fromarray((np.arange(48 * 64) % 2).astype(np.uint8).reshape(48, 64))
     palette = image.convert("P")
     palette.putpalette([10, 20, 30, 200, 100, 50])
     palette.save(tmp_path / "a.png", transparency=1)
