@@ -157,11 +157,8 @@ def _tell(outcomes: Sequence[Outcome], screen: Screen) -> None:
     """Say how many scenes are done, and which have failed and why."""
     counts = {s: [o.status for o in outcomes].count(s) for s in ("finished", "failed", "missing")}
     screen.say(", ".join(f"{count} {state}" for state, count in counts.items()))
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for outcome in failed[:_SHOWN]:
-        screen.say(_line(outcome))
-    if len(failed) > _SHOWN:
-        screen.say(f"and {len(failed) - _SHOWN} more, see batch.json")
+    failed = [_line(outcome) for outcome in outcomes if outcome.status == "failed"]
+    screen.say_some(failed, more="more, see batch.json", most=_SHOWN)
 
 
 def _judged(outcomes: Sequence[Outcome]) -> int:

@@ -79,11 +79,12 @@ def tell_chunks(scene: Reconstruction, screen: Screen) -> None:
         f"{joined} of {len(record.chunks)} chunks of up to {record.chunk_views} views joined; "
         f"{sum(link.kept for link in loops)} of {len(loops)} likely loops closed"
     )
-    lost = [(i, chunk) for i, chunk in enumerate(record.chunks) if not chunk.joined]
-    for index, chunk in lost[:_SHOWN]:
-        screen.say(f"chunk {index} ({chunk.first} to {chunk.last}) was left out: {chunk.reason}")
-    if len(lost) > _SHOWN:
-        screen.say(f"and {len(lost) - _SHOWN} more chunks, see report.json")
+    lost = [
+        f"chunk {index} ({chunk.first} to {chunk.last}) was left out: {chunk.reason}"
+        for index, chunk in enumerate(record.chunks)
+        if not chunk.joined
+    ]
+    screen.say_some(lost, more="more chunks, see report.json", most=_SHOWN)
 
 
 def _overlap(options: Reconstruct) -> int:

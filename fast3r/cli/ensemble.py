@@ -10,7 +10,6 @@ from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.features import import_pycolmap
 from fast3r.scene.stages import StageRecorder
-from fast3r.scene.upright import upright
 from fast3r.views.turning import quarter_turns
 from fast3r.views.views import Views
 
@@ -81,13 +80,6 @@ def tell_passes(scene: Reconstruction, screen: Screen) -> None:
     few = [view.name for view, camera in pairs if camera and 2 * camera.agreeing < told.passes]
     if few:
         screen.say(f"fewer than half of the passes agree on {len(few)} photos, such as {few[0]}")
-
-
-def stood_upright(
-    options: SceneOptions, views: Views, larger: Views | None, recorder: StageRecorder
-) -> Views:
-    """Return the views, turned where they surely are not upright."""
-    return upright(views, photos=larger, seed=options.seed, recorder=recorder)
 
 
 def tell_turned(views: Views, screen: Screen) -> None:

@@ -1,4 +1,4 @@
-"""Numbers that servers are given, refused before anything heavy is loaded."""
+"""Numbers that commands are given, refused before anything heavy is loaded."""
 
 from collections.abc import Mapping
 
@@ -31,6 +31,16 @@ def check_budget(memory_gib: float | None, chunk_views: int | None) -> None:
             f"--chunk-views must be at least 4, got {chunk_views}: chunks are joined by the photos "
             "that they have in common"
         )
+
+
+def check_seed(seed: int) -> None:
+    """Make sure that torch takes a seed.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"--seed must be between 0 and 2**64 - 1, got {seed}")
 
 
 def check_port(port: int) -> None:

@@ -8,9 +8,6 @@ from fast3r.scene.priors.reading import read_priors
 from fast3r.scene.priors.types import DepthMaps, Gps, Gravity, Priors
 from fast3r.scene.reconstruction import Reconstruction
 
-_SHOWN = 5
-"""Priors that disagree that are named on the screen; the report names all."""
-
 
 def requested_priors(options: Reconstruct) -> Priors | None:
     """Return all that is known together; None where nothing is.
@@ -59,7 +56,4 @@ def tell_priors(scene: Reconstruction, screen: Screen, *, record: str = "report.
         f"{agreeing} of {len(checks)} priors agree"
     )
     others = [str(check) for check in checks if check.status != "agrees"]
-    for line in others[:_SHOWN]:
-        screen.say(line)
-    if len(others) > _SHOWN:
-        screen.say(f"and {len(others) - _SHOWN} more, see {record}")
+    screen.say_some(others, more=f"more, see {record}")

@@ -7,12 +7,11 @@ from fast3r.cli.devices import first_device, spread
 from fast3r.cli.ensemble import (
     check_ensemble,
     in_passes,
-    stood_upright,
     tell_passes,
     tell_turned,
 )
 from fast3r.cli.lenses import lenses_to_load, tell_lenses
-from fast3r.cli.limits import check_budget
+from fast3r.cli.limits import check_budget, check_seed
 from fast3r.cli.options.reconstruct import Reconstruct
 from fast3r.cli.output import (
     check_writable,
@@ -37,14 +36,12 @@ from fast3r.scene.refinement.refine import refine
 from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
+from fast3r.scene.upright import upright
 from fast3r.views.load import load_views
 from fast3r.views.masking.removal import check_removals
 from fast3r.views.sources import find_sources
 from fast3r.views.views import Views
 from fast3r.viz.results import write_results
-
-_SHOWN = 5
-"""Photos left out that are named on the screen; the report names all."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,9 @@ def make_scene(
     views = _load_views(request, model, recorder)
     tell_lenses(views, request.priors, screen)
     if options.upright == "auto":
-        views = stood_upright(options, views, _larger_frames(options, views), recorder)
+        views = upright(
+            views, photos=_larger_frames(options, views), seed=options.seed, recorder=recorder
+        )
         tell_turned(views, screen)
     report = _report(options, model, recorder)
     # The plan can tell the time only if it knows how fast this machine is.
@@ -172,8 +171,7 @@ def _check(options: Reconstruct, formats: list[str]) -> None:
     """Refuse what can be refused before anything heavy is loaded."""
     if not options.photos:
         raise ValueError("no photos were named: give a folder, image files, or a video")
-    if not 0 <= options.seed < 2**64:
-        raise ValueError(f"--seed must be between 0 and 2**64 - 1, got {options.seed}")
+    check_seed(options.seed)
     check_budget(options.memory_gib, options.chunk_views)
     check_chunks(options)
     check_ensemble(options)
@@ -240,7 +238,4 @@ def _tell_left_out(scene: Reconstruction, screen: Screen) -> None:
         for view, reason in zip(scene.views, scene.failures, strict=True)
         if reason is not None
     ]
-    for line in lost[:_SHOWN]:
-        screen.say(line)
-    if len(lost) > _SHOWN:
-        screen.say(f"and {len(lost) - _SHOWN} more photos, see report.json")
+    screen.say_some(lost, more="more photos, see report.json")

@@ -25,9 +25,6 @@ from fast3r.scene.stages import StageRecorder
 from fast3r.scene.staging import staging
 from fast3r.viz.results import write_each
 
-_SHOWN = 5
-"""Views without a new camera that are named on the screen; the record names all."""
-
 
 def run(options: Refine) -> int:
     """Load the scene, refine it, write it, and print the output folder.
@@ -84,11 +81,12 @@ def tell_refinement(scene: Reconstruction, screen: Screen) -> None:
         said += f"; median reprojection error {record.before_px:.2f} px before, "
         said += f"{record.after_px:.2f} px after"
     screen.say(said)
-    rest = [(v, r) for v, r in zip(scene.views, record.views, strict=True) if r.reason is not None]
-    for view, entry in rest[:_SHOWN]:
-        screen.say(f"{view.name} was not refined: {entry.reason}")
-    if len(rest) > _SHOWN:
-        screen.say(f"and {len(rest) - _SHOWN} more were not")
+    rest = [
+        f"{view.name} was not refined: {entry.reason}"
+        for view, entry in zip(scene.views, record.views, strict=True)
+        if entry.reason is not None
+    ]
+    screen.say_some(rest, more="more were not")
 
 
 def _write_record(scene: Reconstruction, directory: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from fast3r.cli.limits import check_seed
 from fast3r.cli.options.scene import (
     AddToScene,
     AlignScene,
@@ -40,9 +41,6 @@ from fast3r.scene.staging import staging
 from fast3r.views.load import load_views
 from fast3r.views.views import Views
 from fast3r.viz.results import write_each
-
-_SHOWN = 5
-"""Photos without a place that are named on the screen; the record names all."""
 
 
 def run(options: SceneCommand) -> int:
@@ -134,8 +132,7 @@ def _model_and_photos(
 
 
 def _model(options: AddToScene | LocalizeInScene | MergeScenes, recorder: StageRecorder) -> Fast3R:
-    if not 0 <= options.seed < 2**64:
-        raise ValueError(f"--seed must be between 0 and 2**64 - 1, got {options.seed}")
+    check_seed(options.seed)
     with recorder.stage("load model"):
         return load_model(options.model, device=str(choose_device(options.device)))
 
@@ -159,7 +156,7 @@ def _add(
     )
     screen.say(f"{len(added.placed)} of {len(views)} photos found their place")
     lost = [f"{p.name} was {p.outcome}: {p.reason}" for p in added.photos if p.reason is not None]
-    _tell_some(lost, screen)
+    screen.say_some(lost)
     if not added.placed:
         raise ValueError(f"no photo was added; {lost[0]}")
     return added.scene, {"added.json": {"photos": [added_entry(p) for p in added.photos]}}
@@ -183,7 +180,7 @@ def _localize(options: LocalizeInScene, screen: Screen, recorder: StageRecorder)
     )
     placed = [place for place in found if place.camera is not None]
     screen.say(f"{len(placed)} of {len(found)} photos were found")
-    _tell_some([str(place) for place in found], screen)
+    screen.say_some([str(place) for place in found])
     record = {"photos": [localized_entry(place) for place in found]}
     with explained(options.output):
         write_formats(_photos_alone(scene, found), options.output, ["cameras"])
@@ -236,8 +233,8 @@ def _tell_merged(merged: Merged, screen: Screen) -> None:
     agreeing = " and ".join(f"{joint.inlier_ratio:.0%}" for joint in merged.joints)
     screen.say(f"joined by {by}; {agreeing} of the points agree")
     screen.say(f"{len(merged.scene.views)} photos, {len(merged.scene.registered)} with cameras")
-    _tell_some([f"{old} is now called {new}" for old, new in merged.renamed.items()], screen)
-    _tell_some(list(map(str, merged.checks)), screen)
+    screen.say_some([f"{old} is now called {new}" for old, new in merged.renamed.items()])
+    screen.say_some(list(map(str, merged.checks)))
 
 
 def _align(scene: Reconstruction, options: AlignScene, screen: Screen) -> Reconstruction:
@@ -249,7 +246,7 @@ def _align(scene: Reconstruction, options: AlignScene, screen: Screen) -> Recons
     )
     known, scale = aligned.world.axes, aligned.scale
     screen.say(f"axes: {known}; scale: {scale.kind} ({scale.source})")
-    _tell_some(list(map(str, aligned.prior_checks)), screen)
+    screen.say_some(list(map(str, aligned.prior_checks)))
     return aligned
 
 
@@ -266,10 +263,3 @@ def _end(text: str) -> Spot | str:
             "or NAME for where the camera stood"
         ) from None
     return Spot(name, (x, y))
-
-
-def _tell_some(lines: Sequence[str], screen: Screen) -> None:
-    for line in lines[:_SHOWN]:
-        screen.say(line)
-    if len(lines) > _SHOWN:
-        screen.say(f"and {len(lines) - _SHOWN} more")

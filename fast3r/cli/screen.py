@@ -1,5 +1,6 @@
 """What a person sees while a command runs: progress and warnings, on stderr."""
 
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -61,3 +62,16 @@ class Screen(Watcher):
         # Names of files may hold what moves the cursor or ends the line.
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
         self._console.print(shown, markup=False, soft_wrap=True)
+
+    def say_some(self, lines: Sequence[str], *, more: str = "more", most: int = 5) -> None:
+        """Say the first lines, and how many are not said.
+
+        Args:
+            lines: One thing each.
+            more: Follows the number of the others, such as "more, see report.json".
+            most: So many lines are said.
+        """
+        for line in lines[:most]:
+            self.say(line)
+        if len(lines) > most:
+            self.say(f"and {len(lines) - most} {more}")
