@@ -7,23 +7,21 @@ whole pointmaps: smooth depth, noise of 1 % of it, a fifth of the world points f
 are 16 different views, again and again. With one thread seconds are the processor's own.
 """
 
-import argparse
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.forward import size_of
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.report import label_of, parser_of, setting_of, show, size_of, write
+from benchmarks.stages import now
 from fast3r.evaluation.methods.fast3r import view_of
 from fast3r.geometry.cameras import pinhole, pixel_grid, rays_through
 from fast3r.geometry.transforms import rotation_angle_deg, rotation_exp
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.cameras import recover_cameras
 
+_CPU = torch.device("cpu")
 _DIFFERENT = 16
 
 
@@ -68,10 +66,9 @@ def measured(views: int, size: tuple[int, int]) -> Row:
     photo = torch.zeros(*size, 3, dtype=torch.uint8).numpy()
     photos = [view_of(photo, index) for index in range(views)]
     every = [made[index % len(made)] for index in range(views)]
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    start = clock()
+    start = now(_CPU)
     found = recover_cameras([prediction for prediction, _ in every], photos)
-    seconds = clock() - start
+    seconds = now(_CPU) - start
     errors = [
         rotation_angle_deg(camera.world_from_camera[:3, :3], rotation).item()
         for camera, (_, rotation) in zip(found.cameras, every, strict=True)
@@ -82,24 +79,20 @@ def measured(views: int, size: tuple[int, int]) -> Row:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--views", type=int, nargs="+", default=[16, 100, 1000])
     parser.add_argument("--size", type=size_of, default=(384, 512), help="HEIGHTxWIDTH")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    device, rows = torch.device("cpu"), []
-    setting = {**setting_of(device), "size": "x".join(map(str, options.size))}
+    rows = []
+    setting = {**setting_of(_CPU), "size": "x".join(map(str, options.size))}
     measured(_DIFFERENT, options.size)  # warms up
     for views in options.views:
         rows.append(measured(views, options.size))
-        print(table(rows[-1].told()).splitlines()[-1], flush=True)
-        if options.output:
-            title, command = "Cameras from pointmaps", "python -m benchmarks.cameras"
-            write(options.output, f"cameras-{label_of(device)}", title, command, setting, rows)
+        show(rows[-1])
+        name = f"cameras-{label_of(_CPU)}"
+        write(options.output, name, "Cameras from pointmaps", setting, rows)
 
 
 if __name__ == "__main__":

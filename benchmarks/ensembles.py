@@ -38,7 +38,7 @@ from fast3r.models.fast3r import Fast3R
 from fast3r.scene.ensemble.fusion import Pass, fuse
 from fast3r.scene.ensemble.means import rotation_median
 from fast3r.scene.ensemble.record import SPREAD
-from fast3r.scene.ensemble.run import as_pass, order_of_pass, reordered
+from fast3r.scene.ensemble.run import as_pass, order_of_pass
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.run import reconstruct
 from fast3r.views.fitting import fit_view
@@ -74,7 +74,7 @@ def passes_of(frames: Sequence[Frame], model: Fast3R) -> tuple[list[Pass], list[
         started = time.perf_counter()
         order = order_of_pass(number, PASSES, len(views))
         scene = reconstruct([fitted[i] for i in order], model, seed=number, keep_world=True)
-        made.append(as_pass(reordered(scene, order)))
+        made.append(as_pass(scene, order))
         seconds.append(time.perf_counter() - started)
     return made, seconds
 

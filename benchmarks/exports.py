@@ -6,7 +6,6 @@ The scene is made up: smooth depth and noise for colours, which compress worse t
 Formats whose extra is not installed are left out.
 """
 
-import argparse
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.forward import size_of
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.report import label_of, parser_of, setting_of, show, size_of, write
 from fast3r.evaluation.methods.fast3r import view_of
 from fast3r.export.formats import FORMATS, write_formats
 from fast3r.geometry.cameras import Camera, pinhole
@@ -72,13 +70,10 @@ def measured(scene: Reconstruction, name: str) -> Row:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--views", type=int, default=20)
     parser.add_argument("--size", type=size_of, default=(384, 512), help="HEIGHTxWIDTH")
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS))
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     device = torch.device("cpu")
     size = "x".join(map(str, options.size))
@@ -89,10 +84,8 @@ def main() -> None:
             print(f"{name} needs an extra that is not installed, left out")
             continue
         rows.append(measured(scene, name))
-        print(table(rows[-1].told()).splitlines()[-1], flush=True)
-        if options.output:
-            title, command = "Exports", "python -m benchmarks.exports"
-            write(options.output, f"exports-{label_of(device)}", title, command, setting, rows)
+        show(rows[-1])
+        write(options.output, f"exports-{label_of(device)}", "Exports", setting, rows)
 
 
 if __name__ == "__main__":

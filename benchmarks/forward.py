@@ -14,19 +14,18 @@ CPU, of live tensors; images and pointmaps that the caller keeps are not in them
 import argparse
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.counting import Counting, Work
 from benchmarks.memory import LiveTensors, count
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.report import label_of, parser_of, setting_of, show, size_of, table, write
+from benchmarks.stages import at_stages, now, stage_seconds
 from fast3r.models.config import SMALL, EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
 from fast3r.models.fast3r import Chunks, Fast3R
 
@@ -132,38 +131,6 @@ def _best_seconds(work: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
-@contextmanager
-def at_stages(
-    model: Fast3R, begin: Callable[[str], None], end: Callable[[str], None]
-) -> Iterator[None]:
-    """Call functions with the name of a stage when it begins and ends, from outside, by hooks."""
-    stages = [(model.encoder, "encoder"), (model.fusion, "fusion")]
-    stages += [(head, "heads") for head in (model.world_head, model.local_head) if head]
-    handles = []
-
-    def watch(module: nn.Module, name: str) -> None:
-        handles.append(module.register_forward_pre_hook(lambda *_: begin(name)))
-        handles.append(module.register_forward_hook(lambda *_: end(name)))
-
-    for module, name in stages:
-        watch(module, name)
-    yield
-    for handle in handles:
-        handle.remove()
-
-
-@contextmanager
-def stage_seconds(model: Fast3R) -> Iterator[dict[str, float]]:
-    """Sum the seconds spent inside encoder, fusion and heads."""
-    seconds: dict[str, float] = defaultdict(float)
-
-    def add(name: str, sign: int) -> None:
-        seconds[name] += sign * now(model.device)
-
-    with at_stages(model, lambda name: add(name, -1), lambda name: add(name, 1)):
-        yield seconds
-
-
 def timed(model: Fast3R, images: Sequence[Tensor], chunks: Chunks) -> dict[str, float]:
     """Return the seconds of each stage and of the whole, the medians of up to five runs."""
     runs: list[dict[str, float]] = []
@@ -250,24 +217,8 @@ def build(options: argparse.Namespace, name: str, device: torch.device, dtype: s
     return model
 
 
-def size_of(text: str) -> tuple[int, int]:
-    """Return height and width of HEIGHTxWIDTH."""
-    height, width = text.split("x")
-    return int(height), int(width)
-
-
-def now(device: torch.device) -> float:
-    """Return seconds, once the device has done all that it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    return time.process_time() if alone else time.perf_counter()
-
-
 def _parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--model", choices=MODELS, nargs="+", default=["shallow", "small"])
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--size", type=size_of, nargs="+", default=[(96, 128)], help="HEIGHTxWIDTH")
@@ -282,7 +233,6 @@ def _parsed() -> argparse.Namespace:
         "--seconds", type=float, default=120, help="for each model, format and size"
     )
     parser.add_argument("--label", default="", help="added to the name of the files")
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     return parser.parse_args()
 
 
@@ -308,11 +258,9 @@ def main() -> None:
         for size in options.size:
             for row in within(options, model, name, size, rates, chunks):
                 rows.append(row)
-                print(table(row.told()).split("\n", 2)[2], flush=True)
-                if options.output:
-                    label = "-".join(filter(None, ("forward", label_of(device), options.label)))
-                    command = "python -m benchmarks.forward"
-                    write(options.output, label, "One forward pass", command, setting, rows)
+                show(row)
+                label = "-".join(filter(None, ("forward", label_of(device), options.label)))
+                write(options.output, label, "One forward pass", setting, rows)
     print(table([line for row in rows for line in row.told()]))
 
 

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.poses import processor
+from benchmarks.report import processor
 from fast3r.camera_files.cameras_json import read_cameras
 from fast3r.geometry.cameras import Camera
 from fast3r.geometry.transforms import Similarity, fit_similarity, rotation_angle_deg

@@ -3,7 +3,6 @@
 python -m benchmarks.loading --photos 100 --workers 2 --output benchmarks/results
 """
 
-import argparse
 import tempfile
 import time
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.report import label_of, parser_of, setting_of, table, write
 from fast3r.views.load import load_views
 
 _HEIGHT, _WIDTH = 3024, 4032
@@ -54,18 +53,15 @@ def seconds_to_load(folder: Path, workers: int, lazy_above: int) -> float:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--photos", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     device = torch.device("cpu")
     setting = {**setting_of(device), "workers": options.workers}
     ways = {"decoded to 384x512": options.photos, "checked, to be decoded later": 0}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         write_photos(folder, options.photos)
         megabytes = (folder / "0.jpg").stat().st_size / 1e6
         rows = [
@@ -73,9 +69,8 @@ def main() -> None:
             for what, above in ways.items()
         ]
     print(table([line for row in rows for line in row.told()]))
-    if options.output:
-        title, command = "Loading 12-megapixel JPEGs", "python -m benchmarks.loading"
-        write(options.output, f"loading-{label_of(device)}", title, command, setting, rows)
+    name = f"loading-{label_of(device)}"
+    write(options.output, name, "Loading 12-megapixel JPEGs", setting, rows)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@
 bundled model. Writes benchmarks/results/long.{json,md}; parts that are not run stay as they were.
 """
 
-import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,8 +22,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.poses import processor
 from benchmarks.procedural_flight import fly
+from benchmarks.report import load, parser_of, processor
 from benchmarks.simulated_walk import Errors, SimulatedNetwork, walk
 from fast3r.geometry.transforms import fit_similarity, nearest_rotation, rotation_angle_deg
 from fast3r.models.checkpoints import load_model
@@ -248,9 +246,7 @@ def tables(found: dict[str, list[dict[str, object]]], setting: dict[str, object]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--parts", nargs="+", default=["walk", "flight", "memory"],
         choices=["walk", "flight", "photos", "memory"],
@@ -258,10 +254,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 2, 3, 4], help="of flights")
     parser.add_argument("--frames", type=int, default=96, help="of each flight")
     parser.add_argument("--sets", type=Path, nargs="+", default=[], help="folders of photos")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the tables")
+    parser.set_defaults(output=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    setting = {"processor": processor(), "load_at_start": round(os.getloadavg()[0], 1)}
+    setting = {"processor": processor(), "load_at_start": load()}
     path = options.output / "long.json"
     found = json.loads(path.read_text())["parts"] if path.exists() else {}
     measure = {

@@ -9,30 +9,28 @@ rates are probed before and after the run, and their mean is taken. Configuratio
 constants were fitted to are told from those that were held out.
 """
 
-import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from benchmarks.forward import MODELS
-from benchmarks.poses import processor
+from benchmarks.report import parser_of, processor, run_apart
+from benchmarks.stages import stage_seconds
 from fast3r.export.formats import save
 from fast3r.geometry.cameras import Camera
 from fast3r.models.fast3r import Fast3R
-from fast3r.scene.machine import Precision, resident_bytes
+from fast3r.scene.free_memory import resident_bytes
+from fast3r.scene.machine import Precision
 from fast3r.scene.plan import seconds as formulas
-from fast3r.scene.plan.choosing import Situation, Wish, choose
+from fast3r.scene.plan.choosing import choose
+from fast3r.scene.plan.ladder import Wish
 from fast3r.scene.plan.rates import Rates, measure_rates
+from fast3r.scene.plan.situation import Situation
 from fast3r.scene.plan.workload import Workload
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.run import reconstruct
@@ -123,28 +121,6 @@ class _CpuSeconds(Watcher):
         self.seconds[cost.name] = time.process_time() - self._begun
 
 
-@contextmanager
-def cpu_seconds(model: Fast3R) -> Iterator[dict[str, float]]:
-    """Sum the CPU seconds spent inside encoder, fusion and heads."""
-    seconds: dict[str, float] = defaultdict(float)
-    parts = [(model.encoder, "encoder"), (model.fusion, "fusion")]
-    parts += [(head, "heads") for head in (model.world_head, model.local_head) if head]
-
-    def watch(part: nn.Module, name: str) -> list[torch.utils.hooks.RemovableHandle]:
-        def add(sign: int) -> None:
-            seconds[name] += sign * time.process_time()
-
-        return [
-            part.register_forward_pre_hook(lambda *_: add(-1)),
-            part.register_forward_hook(lambda *_: add(1)),
-        ]
-
-    handles = [handle for part, name in parts for handle in watch(part, name)]
-    yield seconds
-    for handle in handles:
-        handle.remove()
-
-
 def situation(configuration: Configuration, resident: int) -> Situation:
     """Return what the plan is made for: as much memory as it likes."""
     config = MODELS[configuration.model]
@@ -165,7 +141,7 @@ def measure(configuration: Configuration) -> Measurement:
     ]
     watcher = _CpuSeconds()
     recorder = StageRecorder(watcher=watcher)
-    with cpu_seconds(model) as parts:
+    with stage_seconds(model) as parts:
         before = _rates(model, precision)
         # Linux counts the peak anew from here: the probe's own tensors are gone.
         Path("/proc/self/clear_refs").write_text("5")
@@ -218,11 +194,7 @@ def _posed(scene: Reconstruction) -> Reconstruction:
 
 def measure_apart(configuration: Configuration) -> Measurement:
     """Return the figures of one configuration, measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.plan", "--one", json.dumps(asdict(configuration))]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{configuration.label}: {done.stderr[-2000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_apart("plan", "--one", json.dumps(asdict(configuration)))
     found["configuration"] = Configuration(**found["configuration"])
     return Measurement(**{**found, "rates": Rates(**found["rates"])})
 
@@ -253,13 +225,10 @@ def table(rows: Sequence[Measurement]) -> str:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--one", help="measure one configuration here, given as JSON")
     parser.add_argument("--repeats", type=int, default=1, help="the median run by time counts")
     parser.add_argument("--fit", action="store_true", help="print factors that fit this machine")
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.one:

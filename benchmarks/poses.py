@@ -10,7 +10,6 @@ With one thread seconds are the processor's own, so that other work on the machi
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.report import load, parser_of, processor
 from fast3r.geometry.cameras import invert_rigid, pinhole, rays_through
 from fast3r.geometry.poses import solve_poses
 from fast3r.geometry.transforms import rotation_angle_deg, rotation_exp
@@ -211,9 +211,7 @@ def table(rows: list[Row], setting: dict[str, object]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--views", type=int, default=100)
     parser.add_argument(
         "--many", type=int, nargs="*", default=[1000], help="also so many views, with our own"
@@ -223,14 +221,14 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=7, help="of our own method; the median counts"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the tables")
+    parser.set_defaults(output=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     setting = {
         "points": options.points,
         "threads": options.threads,
         "processor": processor(),
-        "load_at_start": round(os.getloadavg()[0], 1),
+        "load_at_start": load(),
         "torch": torch.__version__,
     }
     rows = []
@@ -245,14 +243,6 @@ def main() -> None:
     report = {"setting": setting, "rows": [asdict(row) for row in rows]}
     (options.output / "poses-cpu.json").write_text(json.dumps(report, indent=1) + "\n")
     (options.output / "poses-cpu.md").write_text(table(rows, setting))
-
-
-def processor() -> str:
-    """Return the name of the processor where the system tells it, with its number of cores."""
-    names = Path("/proc/cpuinfo")
-    lines = names.read_text().splitlines() if names.exists() else []
-    name = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "CPU")
-    return f"{name}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -7,13 +7,9 @@ procedural scene, 20 different ones again and again. With one thread seconds are
 own, so that other work on the machine counts little.
 """
 
-import argparse
 import json
 import resource
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -21,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.report import label_of, parser_of, run_apart, setting_of, show, write
+from benchmarks.stages import now
 from fast3r.evaluation.benchmarks.procedural import Procedural
 from fast3r.evaluation.methods.fast3r import view_of
 from fast3r.models.checkpoints import load_model
@@ -66,11 +63,10 @@ def reconstructed(model_name: str, photos: np.ndarray, views: int, share: float)
     model = load_model(model_name, device="cpu")
     model.thinning = None if share == 1 else Thinning(share)
     before = _peak_gib()
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    start = clock()
+    start = now(model.device)
     repeated = [view_of(photos[i % len(photos)], i) for i in range(views)]
     found = reconstruct(repeated, model, precision="float32", chunk_views=None)
-    seconds = clock() - start
+    seconds = now(model.device) - start
     posed = sum(camera is not None for camera in found.cameras)
     return Row(views, share, seconds, _peak_gib(), _peak_gib() - before, posed)
 
@@ -83,25 +79,14 @@ def _peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30  # bytes on macOS
 
 
-def _in_own_process(options: argparse.Namespace, photos: Path, views: int, share: float) -> Row:
-    command = [sys.executable, "-m", "benchmarks.scaling", "--model", options.model]
-    command += ["--single", str(photos), "--threads", str(options.threads)]
-    command += ["--views", str(views), "--shares", str(share)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Row(**json.loads(done.stdout.splitlines()[-1]))
-
-
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default="small", help="as for fast3r reconstruct")
     parser.add_argument("--views", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64, 128])
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="see docs/speed.md")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--single", type=Path, help="file of photos: one number, as JSON")
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.single:
@@ -115,11 +100,12 @@ def main() -> None:
         photos = Path(folder) / "photos.npy"
         render(photos)
         for views, share in product(options.views, options.shares):
-            rows.append(_in_own_process(options, photos, views, share))
-            print(table(rows[-1].told()).splitlines()[-1], flush=True)
-            if options.output:
-                title, command = "Photos against seconds and GiB", "python -m benchmarks.scaling"
-                write(options.output, f"scaling-{label_of(device)}", title, command, setting, rows)
+            words = ("--views", views, "--shares", share, "--threads", options.threads)
+            found = run_apart("scaling", "--model", options.model, "--single", photos, *words)
+            rows.append(Row(**found))
+            show(rows[-1])
+            name = f"scaling-{label_of(device)}"
+            write(options.output, name, "Photos against seconds and GiB", setting, rows)
 
 
 if __name__ == "__main__":

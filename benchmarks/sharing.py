@@ -6,7 +6,6 @@ All processes are on this machine's CPU, whose threads they share out, so no tim
 what counts is how little is lost, how much less memory a process takes, and what they exchange.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.forward import MODELS, size_of
+from benchmarks.forward import MODELS
 from benchmarks.memory import LiveTensors
-from benchmarks.report import setting_of, table, write
+from benchmarks.report import parser_of, setting_of, size_of, table, write
 from fast3r.cluster.crew import leading
 from fast3r.cluster.peers import Peers
 from fast3r.models.config import Fast3RConfig
@@ -173,22 +172,18 @@ def _row(
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--model", choices=MODELS, default="shallow")
     parser.add_argument("--size", type=size_of, default=(192, 256), help="HEIGHTxWIDTH")
     parser.add_argument("--views", type=int, default=24)
     parser.add_argument("--processes", type=int, default=3, help="up to so many")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     setting = setting_of(CPU)
     rows = rows_of(options.model, options.views, options.size, options.processes, options.rounds)
     print(table([line for row in rows for line in row.told()]))
-    if options.output:
-        name, command = f"sharing-cpu-{options.model}", "python -m benchmarks.sharing"
-        write(options.output, name, "One pass shared by processes", command, setting, rows)
+    name = f"sharing-cpu-{options.model}"
+    write(options.output, name, "One pass shared by processes", setting, rows)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
-from benchmarks.forward import MODELS, size_of, stage_seconds
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.forward import MODELS
+from benchmarks.report import label_of, parser_of, setting_of, size_of, table, write
+from benchmarks.stages import stage_seconds
 from fast3r.data.frame import Frame
 from fast3r.evaluation.benchmark import Benchmark
 from fast3r.evaluation.benchmarks.posed_photos import PosedPhotos
@@ -165,9 +166,7 @@ class _Enough(PosedPhotos):
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default="small", help="as for fast3r reconstruct")
     parser.add_argument("--views", type=int, nargs="+", default=[50, 100])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.25, 0.125])
@@ -178,7 +177,6 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--label", default="", help="added to the name of the files")
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
@@ -191,10 +189,8 @@ def main() -> None:
         else:
             rows += measured(model.to(device), *_sets(options, views), shares)
         print(table([line for row in rows[-len(shares) :] for line in row.told()]), flush=True)
-        if options.output:
-            label = "-".join(filter(None, ("subsampling", label_of(device), options.label)))
-            command = "python -m benchmarks.subsampling"
-            write(options.output, label, "Thinned fusion", command, setting, rows)
+        label = "-".join(filter(None, ("subsampling", label_of(device), options.label)))
+        write(options.output, label, "Thinned fusion", setting, rows)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,7 @@ more. Told is by how much the process grew while it wrote: `own` is memory that 
 back, `with files` has the pages of depth maps too, which the system drops when it needs the room.
 """
 
-import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,11 +19,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.forward import size_of
-from benchmarks.report import label_of, setting_of, table, write
+from benchmarks.report import label_of, parser_of, run_apart, setting_of, show, size_of, write
 from fast3r.export.formats import FORMATS, save
 from fast3r.geometry.cameras import Camera, pinhole
-from fast3r.scene.mapped import MappedTensors
+from fast3r.scene.mapped import in_file
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.views.view import View
 
@@ -67,7 +63,7 @@ class Row:
 
 def make_scene(views: int, size: tuple[int, int], folder: Path) -> Reconstruction:
     """Return cameras in a row before a flat wall, with depth maps and confidences in files."""
-    (height, width), mapped = size, MappedTensors(folder)
+    height, width = size
     generator = torch.Generator().manual_seed(0)
     # One photo does for all: they are no part of what is measured.
     photo = torch.randint(256, (height, width, 3), generator=generator, dtype=torch.uint8)
@@ -77,9 +73,10 @@ def make_scene(views: int, size: tuple[int, int], folder: Path) -> Reconstructio
     return Reconstruction(
         views=[View(photo, torch.eye(3), f"{i}.jpg", height, width) for i in range(views)],
         cameras=[Camera(intrinsics, pose, height, width) for pose in poses],
-        depth=[mapped.keep(f"depth{i}", torch.full(size, 3.0)) for i in range(views)],
+        depth=[in_file(folder / f"depth{i}", torch.full(size, 3.0)) for i in range(views)],
         confidence=[
-            mapped.keep(f"sure{i}", 1 + torch.rand(size, generator=generator)) for i in range(views)
+            in_file(folder / f"sure{i}", 1 + torch.rand(size, generator=generator))
+            for i in range(views)
         ],
         failures=[None] * views,
         skipped=[],
@@ -124,43 +121,29 @@ def measure(name: str, views: int, size: tuple[int, int]) -> Row:
         return Row(name, views, peak[0] - own, _status_mib("VmHWM") - every, seconds)
 
 
-def measure_apart(name: str, views: int, size: tuple[int, int]) -> Row:
-    """Return the figures of one format, measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.writing", "--one", name, "--views", str(views)]
-    done = subprocess.run(
-        [*command, "--size", "x".join(map(str, size))], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"{name} of {views} views: {done.stderr[-2000:]}")
-    return Row(**json.loads(done.stdout.splitlines()[-1]))
-
-
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--views", type=int, nargs="+", default=[150, 600])
     parser.add_argument("--size", type=size_of, default=(192, 256), help="HEIGHTxWIDTH")
     parser.add_argument("--format", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--one", choices=TARGETS, help="measure one format here, print JSON")
-    parser.add_argument("--output", type=Path, help="folder for the tables")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.one:
         print(json.dumps(asdict(measure(options.one, options.views[0], options.size))))
         return
     device = torch.device("cpu")
-    setting = {**setting_of(device), "size": "x".join(map(str, options.size))}
+    size = "x".join(map(str, options.size))
+    setting = {**setting_of(device), "size": size}
     rows: list[Row] = []
     for name in options.format:
         if FORMATS[name].installed:
             for views in options.views:
-                rows.append(measure_apart(name, views, options.size))
-                print(table(rows[-1].told()).splitlines()[-1], flush=True)
-    if options.output:
-        title, command = "Memory of writing", "python -m benchmarks.writing"
-        write(options.output, f"writing-{label_of(device)}", title, command, setting, rows)
+                words = ("--one", name, "--views", views, "--size", size)
+                rows.append(Row(**run_apart("writing", *words)))
+                show(rows[-1])
+    write(options.output, f"writing-{label_of(device)}", "Memory of writing", setting, rows)
 
 
 if __name__ == "__main__":

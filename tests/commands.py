@@ -1,10 +1,15 @@
 """Command lines run in the process of the test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from fast3r.cli import main
+
+REPOSITORY = Path(__file__).parents[1]
+EXAMPLES = REPOSITORY / "examples/photos"
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,9 @@ class Outcome:
     err: str
 
 
+Command = Callable[..., Outcome]
+
+
 def run_command(capfd: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
     """Run `fast3r` with these arguments."""
     try:
@@ -23,3 +31,13 @@ def run_command(capfd: pytest.CaptureFixture[str], *arguments: object) -> Outcom
     except SystemExit as leaving:
         code = int(leaving.code or 0)
     return Outcome(code, *capfd.readouterr())
+
+
+def assert_refused(outcome: Outcome, *words: str) -> None:
+    """Check that the user was told, once and without a traceback, and scripts were not."""
+    assert outcome.code == 2, outcome.err
+    assert outcome.out == ""
+    assert "Traceback" not in outcome.err
+    assert outcome.err.count("fast3r: ") == 1
+    for word in words:
+        assert word in outcome.err

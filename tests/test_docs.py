@@ -14,6 +14,7 @@ import pytest
 
 import fast3r
 from fast3r.cli import main
+from fast3r.cli.options import ACTIONS, COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -71,3 +72,25 @@ def test_what_a_page_shows_runs(page, folder, known, tmp_path, monkeypatch):
             words = shlex.split(line, comments=True)
             if words[:1] == ["fast3r"]:
                 assert main(words[1:]) == 0, line
+
+
+def test_the_page_of_the_command_line_has_every_command():
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    commands = {
+        " ".join((name, action)).strip()
+        for name, options in COMMANDS.items()
+        for action in ACTIONS.get(options, {"": options})
+    }
+    assert set(re.findall(r"^```\{command\} (.+)$", page, re.M)) == commands
+
+
+def test_the_map_in_the_readme_has_every_room_and_about_its_size():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^  ([\w.]+?)/? +([\d,]+)  ", readme, re.M))
+    rooms = {path.name: path for path in (ROOT / "fast3r").iterdir() if path.name[0] != "_"}
+    rooms = {name: path for name, path in rooms.items() if path.suffix in (".py", "")}
+    assert set(rooms) == set(told) - {"__init__.py"}
+    for name, path in rooms.items():
+        files = [path] if path.is_file() else path.rglob("*.py")
+        lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+        assert 0.8 * lines < int(told[name].replace(",", "")) < 1.25 * lines, name

@@ -4,24 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fast3r.camera_files.colmap_model import ColmapCamera
+from fast3r.camera_files.colmap_model import CAMERA_MODELS, ColmapCamera
 from fast3r.camera_files.colmap_reader import read_model
 from fast3r.camera_files.records import Calibration, CameraRecord
-
-_PARAMETERS = {
-    "SIMPLE_PINHOLE": "f cx cy",
-    "PINHOLE": "fx fy cx cy",
-    "SIMPLE_RADIAL": "f cx cy k1",
-    "RADIAL": "f cx cy k1 k2",
-    "OPENCV": "fx fy cx cy k1 k2 p1 p2",
-    "OPENCV_FISHEYE": "fx fy cx cy k1 k2 k3 k4",
-    "FULL_OPENCV": "fx fy cx cy k1 k2 p1 p2 k3 k4 k5 k6",
-    "FOV": "fx fy cx cy omega",
-    "SIMPLE_RADIAL_FISHEYE": "f cx cy k1",
-    "RADIAL_FISHEYE": "f cx cy k1 k2",
-    "THIN_PRISM_FISHEYE": "fx fy cx cy k1 k2 p1 p2 k3 k4 sx1 sy1",
-}
-"""Names of each model's parameters, in their order."""
 
 
 def read_colmap(folder: Path) -> list[CameraRecord]:
@@ -30,8 +15,8 @@ def read_colmap(folder: Path) -> list[CameraRecord]:
     Raises:
         ValueError: There is none, it is damaged, or has a camera model that is not known here.
     """
+    model = read_model(folder)
     try:
-        model = read_model(folder)
         return [
             CameraRecord(
                 image.name,
@@ -40,7 +25,7 @@ def read_colmap(folder: Path) -> list[CameraRecord]:
             )
             for image in sorted(model.images.values(), key=lambda image: image.name)
         ]
-    except (OSError, KeyError, ValueError, np.linalg.LinAlgError) as error:
+    except (KeyError, ValueError, np.linalg.LinAlgError) as error:
         raise ValueError(f"{folder} holds no COLMAP model that can be read: {error!r}") from error
 
 
@@ -51,7 +36,7 @@ def calibration(camera: ColmapCamera) -> Calibration:
         ValueError: Its model is not known here, or the number of parameters is not that of the
             model.
     """
-    names = _PARAMETERS.get(camera.model, "").split()
+    names = CAMERA_MODELS.get(camera.model, "").split()
     if len(names) != len(camera.parameters):
         raise ValueError(f"no camera is a {camera.model} with {len(camera.parameters)} parameters")
     values = dict(zip(names, camera.parameters, strict=True))

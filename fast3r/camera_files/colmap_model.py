@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-CAMERA_MODELS = (
-    ("SIMPLE_PINHOLE", 3),
-    ("PINHOLE", 4),
-    ("SIMPLE_RADIAL", 4),
-    ("RADIAL", 5),
-    ("OPENCV", 8),
-    ("OPENCV_FISHEYE", 8),
-    ("FULL_OPENCV", 12),
-    ("FOV", 5),
-    ("SIMPLE_RADIAL_FISHEYE", 4),
-    ("RADIAL_FISHEYE", 5),
-    ("THIN_PRISM_FISHEYE", 12),
-)
-"""Name and number of parameters; the place in this table is the model's number in binary files."""
+CAMERA_MODELS = {
+    "SIMPLE_PINHOLE": "f cx cy",
+    "PINHOLE": "fx fy cx cy",
+    "SIMPLE_RADIAL": "f cx cy k1",
+    "RADIAL": "f cx cy k1 k2",
+    "OPENCV": "fx fy cx cy k1 k2 p1 p2",
+    "OPENCV_FISHEYE": "fx fy cx cy k1 k2 k3 k4",
+    "FULL_OPENCV": "fx fy cx cy k1 k2 p1 p2 k3 k4 k5 k6",
+    "FOV": "fx fy cx cy omega",
+    "SIMPLE_RADIAL_FISHEYE": "f cx cy k1",
+    "RADIAL_FISHEYE": "f cx cy k1 k2",
+    "THIN_PRISM_FISHEYE": "fx fy cx cy k1 k2 p1 p2 k3 k4 sx1 sy1",
+}
+"""Names and the parameters in their order; a model's place is its number in binary files."""
 
 
 @dataclass(frozen=True)

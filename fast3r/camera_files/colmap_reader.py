@@ -23,15 +23,14 @@ def read_model(folder: Path) -> ColmapModel:
     """Return the model in a folder; the binary files count where there are both kinds.
 
     Raises:
-        ValueError: A file is damaged or has a camera model that is not known here.
-        OSError: There is no model in the folder.
+        ValueError: There is none, a file is damaged, or a camera model is not known here.
     """
     binary = (folder / "cameras.bin").exists()
     try:
         # A number that does not fit its kind is damage; NumPy would only warn of it.
         with np.errstate(invalid="raise"):
             return _read_binary(folder) if binary else _read_text(folder)
-    except (struct.error, ArithmeticError, IndexError, ValueError) as error:
+    except (OSError, struct.error, ArithmeticError, IndexError, ValueError) as error:
         raise ValueError(f"{folder} holds no COLMAP model that can be read: {error}") from error
 
 
@@ -74,8 +73,8 @@ def _binary_camera(file: _Cursor) -> tuple[int, ColmapCamera]:
     key, number, width, height = file.take("iiQQ")
     if not 0 <= number < len(CAMERA_MODELS):
         raise ValueError(f"camera {key} has the unknown model {number}")
-    name, count = CAMERA_MODELS[number]
-    return key, ColmapCamera(name, width, height, file.take(f"{count}d"))
+    model, names = list(CAMERA_MODELS.items())[number]
+    return key, ColmapCamera(model, width, height, file.take(f"{len(names.split())}d"))
 
 
 def _binary_image(file: _Cursor) -> tuple[int, ColmapImage]:

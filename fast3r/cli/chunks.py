@@ -11,7 +11,7 @@ from fast3r.scene.long.run import reconstruct_long
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
-from fast3r.views.views import Views
+from fast3r.views.view import Views
 
 _SHOWN = 3
 """Chunks left out that are named on the screen; the report names all."""

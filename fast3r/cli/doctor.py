@@ -4,15 +4,15 @@ import torch
 
 from fast3r import __version__
 from fast3r.cli.options.doctor import Doctor
+from fast3r.cli.plan import KNOWN_MODELS
 from fast3r.models.checkpoints import BUNDLED
-from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.precision import has_fast_bfloat16
 from fast3r.scene.machine import EXTRAS, Device, Machine, survey
-from fast3r.scene.plan.choosing import Wish, most_views
+from fast3r.scene.plan.choosing import most_views
+from fast3r.scene.plan.ladder import Wish
 from fast3r.scene.plan.situation import situation_on
 from fast3r.scene.plan.workload import Workload
 
-_MODELS = {"small": SMALL, "large": Fast3RConfig()}
 _MOST = 20_000
 """Views; nobody has run more in one pass, and there is a plan for them all the same."""
 
@@ -43,7 +43,7 @@ def _print_device(device: Device) -> None:
         print("  memory unknown")
         return
     print(f"  {device.free_gib:.1f} of {device.memory_gib:.1f} GiB free; in one pass that holds")
-    for name, config in _MODELS.items():
+    for name, config in KNOWN_MODELS.items():
         size = config.image_size
         workload = Workload.uniform(_MOST, (size, size), config.encoder.patch)
         situation = situation_on(torch.device(device.name), config, workload, lazy=True)

@@ -11,7 +11,7 @@ from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.features import import_pycolmap
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.turning import quarter_turns
-from fast3r.views.views import Views
+from fast3r.views.view import Views
 
 _CLOCKWISE = {1: "90 degrees clockwise", 2: "upside down", 3: "90 degrees counterclockwise"}
 

@@ -7,7 +7,7 @@ from fast3r.cli.screen import Screen
 from fast3r.geometry.lenses import Lens
 from fast3r.scene.priors.types import Priors
 from fast3r.views.load import Lenses
-from fast3r.views.photos import inspect_photo
+from fast3r.views.photos import inspect_photos
 from fast3r.views.sources import find_sources
 from fast3r.views.view import View
 
@@ -30,9 +30,10 @@ def requested_lens(options: Reconstruct) -> Lens | None:
     photos = find_sources(options.photos).photos
     if not photos:
         raise ValueError(f"--lens is for photos; {options.photos[0]} has none")
-    first = inspect_photo(photos[0], size=64, patch=1).resize
+    (first,) = inspect_photos(photos[0], size=64, patch=1, optics=None)
     model = options.lens.upper().replace("-", "_")
-    return Lens(model, options.lens_params, first.original_width, first.original_height)
+    width, height = first.resize.original_width, first.resize.original_height
+    return Lens(model, options.lens_params, width, height)
 
 
 def lenses_to_load(options: Reconstruct, priors: Priors | None) -> Lenses | None:

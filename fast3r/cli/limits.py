@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from fast3r.scene.plan.ladder import FEWEST_CHUNK_VIEWS
+
 
 def check_limits(limits: Mapping[str, float]) -> None:
     """Make sure that limits can be kept.
@@ -25,11 +27,10 @@ def check_budget(memory_gib: float | None, chunk_views: int | None) -> None:
     """
     if memory_gib is not None:
         check_limits({"--memory-gib": memory_gib})
-    # The least is that of `fast3r.scene.plan.choosing`, which is too heavy to ask here.
-    if chunk_views is not None and chunk_views < 4:
+    if chunk_views is not None and chunk_views < FEWEST_CHUNK_VIEWS:
         raise ValueError(
-            f"--chunk-views must be at least 4, got {chunk_views}: chunks are joined by the photos "
-            "that they have in common"
+            f"--chunk-views must be at least {FEWEST_CHUNK_VIEWS}, got {chunk_views}: chunks are "
+            "joined by the photos that they have in common"
         )
 
 

@@ -14,7 +14,7 @@ from fast3r.scene.staging import staging
 from fast3r.views.load import load_views
 from fast3r.views.masking.files import mask_file, write_mask
 from fast3r.views.masking.removal import check_removals, removed
-from fast3r.views.views import Views
+from fast3r.views.view import Views
 from fast3r.viz.painting import import_gradio, serve_painting
 
 _SIZE_PX = 1024

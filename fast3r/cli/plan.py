@@ -12,15 +12,17 @@ from fast3r.cli.screen import Screen
 from fast3r.models.checkpoints import read_weights
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.scene.machine import choose_device, hardware_name
-from fast3r.scene.plan.choosing import Wish, choose
+from fast3r.scene.plan.choosing import choose
+from fast3r.scene.plan.ladder import Wish
 from fast3r.scene.plan.rates import measure_rates
 from fast3r.scene.plan.seconds import plan_seconds
 from fast3r.scene.plan.situation import situation_on
 from fast3r.scene.plan.telling import as_document, table, tell
 from fast3r.scene.plan.workload import Workload
 from fast3r.scene.stages import StageRecorder
+from fast3r.views.lazy import LazyView
 from fast3r.views.load import load_views
-from fast3r.views.views import LazyView, Views
+from fast3r.views.view import Views
 
 KNOWN_MODELS = {"small": SMALL, "large": Fast3RConfig()}
 """Models whose shape is known without their weights."""

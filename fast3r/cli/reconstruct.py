@@ -4,12 +4,7 @@ from dataclasses import asdict, dataclass
 
 from fast3r.cli.chunks import check_chunks, in_chunks, remove_chunks, tell_chunks
 from fast3r.cli.devices import first_device, spread
-from fast3r.cli.ensemble import (
-    check_ensemble,
-    in_passes,
-    tell_passes,
-    tell_turned,
-)
+from fast3r.cli.ensemble import check_ensemble, in_passes, tell_passes, tell_turned
 from fast3r.cli.lenses import lenses_to_load, tell_lenses
 from fast3r.cli.limits import check_budget, check_seed
 from fast3r.cli.options.reconstruct import Reconstruct
@@ -23,15 +18,14 @@ from fast3r.cli.output import (
 from fast3r.cli.priors import requested_priors, tell_priors
 from fast3r.cli.refine import tell_refinement
 from fast3r.cli.screen import Screen
-from fast3r.cli.thinning import thinning_of
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
+from fast3r.models.thinning import Thinning
 from fast3r.scene.machine import choose_precision, hardware_name
 from fast3r.scene.plan.rates import measure_rates
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.features import FEATURE_SIDE_PX, import_pycolmap
-from fast3r.scene.refinement.photos import is_video_frame
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
@@ -40,7 +34,7 @@ from fast3r.scene.upright import upright
 from fast3r.views.load import load_views
 from fast3r.views.masking.removal import check_removals
 from fast3r.views.sources import find_sources
-from fast3r.views.views import Views
+from fast3r.views.view import Views
 from fast3r.viz.results import write_results
 
 
@@ -67,7 +61,7 @@ class Request:
             ImportError: An extra is missing.
         """
         formats = requested_formats(("cameras", "ply", *options.format))
-        thinning_of(options)
+        _thinning(options)
         _check(options, formats)
         return cls(options, formats, requested_priors(options))
 
@@ -100,7 +94,7 @@ def make_scene(
 ) -> Reconstruction:
     """Return the scene that is wanted, written to its folder; raises as `run` does."""
     options = request.options
-    model.thinning = thinning_of(options)
+    model.thinning = _thinning(options)
     views = _load_views(request, model, recorder)
     tell_lenses(views, request.priors, screen)
     if options.upright == "auto":
@@ -188,6 +182,15 @@ def _check(options: Reconstruct, formats: list[str]) -> None:
     check_writable(options.output)
 
 
+def _thinning(options: Reconstruct) -> Thinning | None:
+    """Return what fusion is to look at; None for everything."""
+    if options.thin is None:
+        return None
+    if options.devices:
+        raise ValueError("--thin works on one device only: leave out --thin or --devices")
+    return Thinning(options.thin)
+
+
 def _load_views(request: Request, model: Fast3R, recorder: StageRecorder) -> Views:
     options = request.options
     with recorder.stage("load photos") as tell:
@@ -207,7 +210,7 @@ def _load_views(request: Request, model: Fast3R, recorder: StageRecorder) -> Vie
 
 def _larger_frames(options: Reconstruct, views: Views) -> Views | None:
     """Return the frames of videos at the size for features; photos are read again by themselves."""
-    if not any(is_video_frame(view) for view in views):
+    if not any(view.is_video_frame for view in views):
         return None
     larger = load_views(
         options.photos,
@@ -216,7 +219,7 @@ def _larger_frames(options: Reconstruct, views: Views) -> Views | None:
         fps=options.fps,
         num_frames=options.num_frames,
     )
-    return Views(view for view in larger if is_video_frame(view))
+    return Views(view for view in larger if view.is_video_frame)
 
 
 def _report(options: Reconstruct, model: Fast3R, recorder: StageRecorder) -> RunReport:

@@ -1,29 +1,19 @@
 """`fast3r refine`: a saved scene in, the same with exact cameras out."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from fast3r.cli.options.refine import Refine
-from fast3r.cli.output import (
-    check_writable,
-    explained,
-    refuse_pictures_among_photos,
-    refuse_problems,
-    requested_formats,
-)
+from fast3r.cli.output import check_writable, requested_formats
 from fast3r.cli.priors import tell_priors
-from fast3r.cli.saved import scene_file
+from fast3r.cli.saved import load_scene, refuse_among_own_photos, write_scene
 from fast3r.cli.screen import Screen
-from fast3r.export.formats import load
 from fast3r.scene.priors.reading import read_priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.features import import_pycolmap
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.report import prior_entries, refinement_entry
 from fast3r.scene.stages import StageRecorder
-from fast3r.scene.staging import staging
-from fast3r.viz.results import write_each
 
 
 def run(options: Refine) -> int:
@@ -39,12 +29,10 @@ def run(options: Refine) -> int:
     priors = None if options.priors is None else read_priors(options.priors)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
-        with recorder.stage("load scene"):
-            scene = load(scene_file(options.scene))
+        scene = load_scene(options.scene, recorder)
         if options.photos is not None:
             scene = _at(scene, options.photos)
-        sources = [view.source for view in scene.views if view.source is not None]
-        refuse_pictures_among_photos(formats, options.output, sources)
+        refuse_among_own_photos(scene, formats, options.output)
         check_writable(options.output)
         scene = refine(
             scene,
@@ -56,16 +44,8 @@ def run(options: Refine) -> int:
         tell_refinement(scene, screen)
         if priors is not None:
             tell_priors(scene, screen, record="refinement.json")
-        with explained(options.output):
-            _, problems = write_each(
-                scene,
-                options.output,
-                formats,
-                recorder,
-                min_conf_percentile=options.min_conf_percentile,
-            )
-            _write_record(scene, options.output)
-    refuse_problems(problems)
+        record = {**(refinement_entry(scene) or {}), "priors": prior_entries(scene)}
+        write_scene(scene, formats, options, recorder, records={"refinement.json": record})
     print(options.output)
     return 0
 
@@ -87,13 +67,6 @@ def tell_refinement(scene: Reconstruction, screen: Screen) -> None:
         if entry.reason is not None
     ]
     screen.say_some(rest, more="more were not")
-
-
-def _write_record(scene: Reconstruction, directory: Path) -> None:
-    record = {**(refinement_entry(scene) or {}), "priors": prior_entries(scene)}
-    text = json.dumps(record, indent=1)
-    with staging(directory) as stage:
-        (stage / "refinement.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _at(scene: Reconstruction, folder: Path) -> Reconstruction:

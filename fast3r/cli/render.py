@@ -6,21 +6,21 @@ from pathlib import Path
 
 from fast3r.cli.options.render import Render
 from fast3r.cli.output import check_writable, explained
-from fast3r.cli.saved import scene_file
+from fast3r.cli.saved import load_scene
 from fast3r.cli.screen import Screen
-from fast3r.export.formats import load
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
 from fast3r.scene.staging import staging
-from fast3r.viz.drawing import check_size
+from fast3r.viz.drawing import MAX_POINTS, check_size
 from fast3r.viz.movies import check_movie
-from fast3r.viz.selection import find_views, only_views
 from fast3r.viz.stills import depth_strip, render_still
 from fast3r.viz.top_view import render_top_view
 from fast3r.viz.turntable import write_turntable
 
-_Draw = Callable[[Render, Reconstruction, PointCloud, Path, Callable[[int, int], None]], None]
+_PICTURES = ("still", "depth", "top-view", "turntable")
+_SIZE = (1200, 800)
+_SIZES = {"turntable": (640, 480)}
 
 
 def run(options: Render) -> int:
@@ -33,14 +33,15 @@ def run(options: Render) -> int:
         OSError: The scene cannot be read.
         ImportError: An extra is missing.
     """
-    names = options.picture or tuple(_PICTURES)
+    names = options.picture or _PICTURES
     files = {name: _file_name(options, name) for name in names}
     _check(options, files)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
-        with recorder.stage("load scene"):
-            scene = _chosen(load(scene_file(options.scene)), options.views)
-            cloud = scene.point_cloud(min_conf_percentile=options.min_conf_percentile)
+        scene = load_scene(options.scene, recorder)
+        cloud = scene.point_cloud(
+            min_conf_percentile=options.min_conf_percentile, max_points=MAX_POINTS
+        )
         _refuse_photo_folder(scene, options.output)
         check_writable(options.output)
         for name, file in files.items():
@@ -49,7 +50,7 @@ def run(options: Render) -> int:
                 explained(options.output),
                 staging(options.output) as stage,
             ):
-                _PICTURES[name](options, scene, cloud, stage / file, tell)
+                _draw(name, options, scene, cloud, stage / file, tell)
     print(options.output)
     return 0
 
@@ -60,18 +61,12 @@ def _file_name(options: Render, name: str) -> str:
 
 def _check(options: Render, files: dict[str, str]) -> None:
     """Refuse what can be refused before the scene is loaded."""
-    check_size(*options.size)
-    check_size(*options.film_size)
+    if options.size is not None:
+        check_size(*options.size)
     if not 0 < options.point_size < math.inf:
         raise ValueError(f"--point-size must be positive, got {options.point_size}")
     if "turntable" in files:
         check_movie(Path(files["turntable"]), seconds=options.seconds, count=options.frames)
-
-
-def _chosen(scene: Reconstruction, views: str | None) -> Reconstruction:
-    if views is None:
-        return scene
-    return only_views(scene, find_views(scene, views), reason="not among --views")
 
 
 def _refuse_photo_folder(scene: Reconstruction, output: Path) -> None:
@@ -82,77 +77,40 @@ def _refuse_photo_folder(scene: Reconstruction, output: Path) -> None:
         )
 
 
-def _draw_still(
+def _draw(
+    name: str,
     options: Render,
     scene: Reconstruction,
     cloud: PointCloud,
     path: Path,
     tell: Callable[[int, int], None],
 ) -> None:
-    width, height = options.size
-    picture = render_still(
-        scene,
-        width=width,
-        height=height,
-        cloud=cloud,
-        color_by=options.color_by,
-        point_size=options.point_size,
-        show_cameras=not options.hide_cameras,
-    )
-    picture.save(path)
+    """Draw the picture of a name into a file."""
+    width, height = _size(options, name)
+    colored = {"cloud": cloud, "color_by": options.color_by}
+    look = {"point_size": options.point_size, "show_cameras": not options.hide_cameras}
+    match name:
+        case "still":
+            still = render_still(scene, width=width, height=height, **colored, **look)
+            still.save(path)
+        case "depth":
+            depth_strip(scene, show_names=True).save(path)
+        case "top-view":
+            render_top_view(scene, width=width, height=height, **colored).picture.save(path)
+        case _:
+            write_turntable(
+                scene,
+                path,
+                width=width,
+                height=height,
+                seconds=options.seconds,
+                frames=options.frames,
+                camera=options.path,
+                progress=tell,
+                **colored,
+                **look,
+            )
 
 
-def _draw_turntable(
-    options: Render,
-    scene: Reconstruction,
-    cloud: PointCloud,
-    path: Path,
-    tell: Callable[[int, int], None],
-) -> None:
-    width, height = options.film_size
-    write_turntable(
-        scene,
-        path,
-        seconds=options.seconds,
-        frames=options.frames,
-        width=width,
-        height=height,
-        camera=options.path,
-        cloud=cloud,
-        color_by=options.color_by,
-        point_size=options.point_size,
-        show_cameras=not options.hide_cameras,
-        progress=tell,
-    )
-
-
-def _draw_depth(
-    options: Render,
-    scene: Reconstruction,
-    cloud: PointCloud,
-    path: Path,
-    tell: Callable[[int, int], None],
-) -> None:
-    depth_strip(scene, show_names=True).save(path)
-
-
-def _draw_top_view(
-    options: Render,
-    scene: Reconstruction,
-    cloud: PointCloud,
-    path: Path,
-    tell: Callable[[int, int], None],
-) -> None:
-    width, height = options.size
-    view = render_top_view(
-        scene, width=width, height=height, cloud=cloud, color_by=options.color_by
-    )
-    view.picture.save(path)
-
-
-_PICTURES: dict[str, _Draw] = {
-    "still": _draw_still,
-    "depth": _draw_depth,
-    "top-view": _draw_top_view,
-    "turntable": _draw_turntable,
-}
+def _size(options: Render, name: str) -> tuple[int, int]:
+    return options.size or _SIZES.get(name, _SIZE)

@@ -1,8 +1,6 @@
 """`fast3r scene`: a saved scene in; it grown, smaller, merged or aligned out."""
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 
@@ -10,22 +8,17 @@ from fast3r.cli.limits import check_seed
 from fast3r.cli.options.scene import (
     AddToScene,
     AlignScene,
+    Changed,
     LocalizeInScene,
     MergeScenes,
     RemoveFromScene,
     SceneCommand,
 )
-from fast3r.cli.output import (
-    check_writable,
-    explained,
-    refuse_pictures_among_photos,
-    refuse_problems,
-    requested_formats,
-)
-from fast3r.cli.saved import scene_file
+from fast3r.cli.output import check_writable, explained, requested_formats
+from fast3r.cli.saved import load_scene, write_records, write_scene
 from fast3r.cli.scene_records import Record, added_entry, localized_entry, merged_entry
 from fast3r.cli.screen import Screen
-from fast3r.export.formats import load, write_formats
+from fast3r.export.formats import write_formats
 from fast3r.models.checkpoints import load_model
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.living.adding import add
@@ -37,10 +30,8 @@ from fast3r.scene.machine import choose_device
 from fast3r.scene.priors.types import Distance, Spot
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
-from fast3r.scene.staging import staging
 from fast3r.views.load import load_views
-from fast3r.views.views import Views
-from fast3r.viz.results import write_each
+from fast3r.views.view import Views
 
 
 def run(options: SceneCommand) -> int:
@@ -51,27 +42,25 @@ def run(options: SceneCommand) -> int:
         OSError: Something cannot be read.
         ImportError: An extra is missing.
     """
+    further = options.format if isinstance(options, Changed) else ()
+    formats = requested_formats(("cameras", "ply", "npz", *further))
+    check_writable(options.output)
     with Screen(options.talk) as screen:
         recorder = StageRecorder(watcher=screen)
         if isinstance(options, LocalizeInScene):
-            problems = _localize(options, screen, recorder)
+            _localize(options, screen, recorder)
         else:
-            formats = requested_formats(("cameras", "ply", "npz", *options.format))
-            check_writable(options.output)
-            scene, record = _changed(options, screen, recorder)
-            problems = _write(scene, options, formats, record, recorder)
-    refuse_problems(problems)
+            scene, records = _changed(options, screen, recorder)
+            write_scene(scene, formats, options, recorder, records=records)
     print(options.output)
     return 0
 
 
 def _changed(
-    options: AddToScene | RemoveFromScene | MergeScenes | AlignScene,
-    screen: Screen,
-    recorder: StageRecorder,
+    options: Changed, screen: Screen, recorder: StageRecorder
 ) -> tuple[Reconstruction, Record]:
     """Return the new scene, and what became of it, by the name of the file for that."""
-    scene = _loaded(options.scene, recorder)
+    scene = load_scene(options.scene, recorder)
     if isinstance(options, AddToScene):
         return _add(scene, options, screen, recorder)
     if isinstance(options, MergeScenes):
@@ -80,40 +69,8 @@ def _changed(
         rest = remove(scene, options.names)
         screen.say(f"{len(rest.views)} of {len(scene.views)} photos stay")
         return rest, {}
+    assert isinstance(options, AlignScene)
     return _align(scene, options, screen), {}
-
-
-def _loaded(place: Path, recorder: StageRecorder) -> Reconstruction:
-    with recorder.stage("load scene"):
-        return load(scene_file(place))
-
-
-def _write(
-    scene: Reconstruction,
-    options: AddToScene | RemoveFromScene | MergeScenes | AlignScene,
-    formats: list[str],
-    record: Record,
-    recorder: StageRecorder,
-) -> list[str]:
-    sources = [view.source for view in scene.views if view.source is not None]
-    refuse_pictures_among_photos(formats, options.output, sources)
-    with explained(options.output):
-        _, problems = write_each(
-            scene,
-            options.output,
-            formats,
-            recorder,
-            min_conf_percentile=options.min_conf_percentile,
-        )
-        _write_records(record, options.output)
-    return problems
-
-
-def _write_records(records: Mapping[str, object], directory: Path) -> None:
-    for name, document in records.items():
-        with staging(directory) as stage:
-            text = json.dumps(document, indent=1)
-            (stage / name).write_text(text + "\n", encoding="utf-8")
 
 
 def _model_and_photos(
@@ -148,7 +105,6 @@ def _add(
         references=options.references or None,
         max_references=options.max_references,
         exact=options.exact,
-        photos_at_once=options.photos_at_once,
         seed=options.seed,
         size=options.size,
         precision=options.precision,
@@ -162,9 +118,8 @@ def _add(
     return added.scene, {"added.json": {"photos": [added_entry(p) for p in added.photos]}}
 
 
-def _localize(options: LocalizeInScene, screen: Screen, recorder: StageRecorder) -> list[str]:
-    check_writable(options.output)
-    scene = _loaded(options.scene, recorder)
+def _localize(options: LocalizeInScene, screen: Screen, recorder: StageRecorder) -> None:
+    scene = load_scene(options.scene, recorder)
     model, views = _model_and_photos(options, recorder)
     found = localize(
         scene,
@@ -184,8 +139,9 @@ def _localize(options: LocalizeInScene, screen: Screen, recorder: StageRecorder)
     record = {"photos": [localized_entry(place) for place in found]}
     with explained(options.output):
         write_formats(_photos_alone(scene, found), options.output, ["cameras"])
-        _write_records({"localized.json": record}, options.output)
-    return [] if placed else [f"no photo was found; {found[0].view.name}: {found[0].reason}"]
+        write_records({"localized.json": record}, options.output)
+    if not placed:
+        raise ValueError(f"no photo was found; {found[0].view.name}: {found[0].reason}")
 
 
 def _photos_alone(scene: Reconstruction, found: Sequence[Localization]) -> Reconstruction:
@@ -206,7 +162,7 @@ def _photos_alone(scene: Reconstruction, found: Sequence[Localization]) -> Recon
 def _merge(
     scene: Reconstruction, options: MergeScenes, screen: Screen, recorder: StageRecorder
 ) -> tuple[Reconstruction, Record]:
-    other = _loaded(options.other, recorder)
+    other = load_scene(options.other, recorder)
     try:
         merged = merge(scene, other, seed=options.seed, recorder=recorder)
     except NeedsModelError:
@@ -214,7 +170,6 @@ def _merge(
             scene,
             other,
             _model(options, recorder),
-            max_bridge_views=options.max_bridge_views,
             seed=options.seed,
             size=options.size,
             precision=options.precision,

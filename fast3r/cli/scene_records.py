@@ -4,7 +4,7 @@ import math
 
 from fast3r.scene.joining import Joint
 from fast3r.scene.living.adding import AddedPhoto
-from fast3r.scene.living.localizing import Localization
+from fast3r.scene.living.localizing import Evidence, Localization
 from fast3r.scene.living.merging import Merged
 
 Record = dict[str, object]
@@ -15,11 +15,7 @@ def added_entry(photo: AddedPhoto) -> Record:
     return {
         "name": photo.name,
         "outcome": photo.outcome,
-        "reason": photo.reason,
-        "references": photo.references,
-        "confirmed": _number(photo.confirmed),
-        "matches": photo.matches,
-        "joint": _joint_entry(photo.joint),
+        **_evidence_entry(photo),
     }
 
 
@@ -28,11 +24,17 @@ def localized_entry(place: Localization) -> Record:
     return {
         "name": place.view.name,
         "found": place.camera is not None,
-        "reason": place.reason,
-        "references": place.references,
-        "confirmed": _number(place.confirmed),
-        "matches": place.matches,
-        "joint": _joint_entry(place.joint),
+        **_evidence_entry(place),
+    }
+
+
+def _evidence_entry(evidence: Evidence) -> Record:
+    return {
+        "reason": evidence.reason,
+        "references": evidence.references,
+        "confirmed": _number(evidence.confirmed),
+        "matches": evidence.matches,
+        "joint": _joint_entry(evidence.joint),
     }
 
 

@@ -1,14 +1,13 @@
 """`fast3r serve`: jobs over HTTP."""
 
-import ipaddress
 import os
-import socket
 from importlib.util import find_spec
 
 from fast3r.cli.limits import check_limits, check_port
 from fast3r.cli.options.serve import Serve
 from fast3r.models.checkpoints import commercial_weights
 from fast3r.scene.machine import EXTRAS, choose_device
+from fast3r.viz.addresses import is_local, page_address
 
 
 def run(options: Serve) -> int:
@@ -49,19 +48,20 @@ def run(options: Serve) -> int:
         keep_s=options.keep_hours * 3600,
     )
     with listen(options.host, options.port) as listener:
+        address, port = listener.getsockname()[:2]
         settings = Settings(
             folder=options.folder,
             model=options.model,
             devices=_devices(options),
             precision=options.precision,
             api_key=_api_key(options),
-            local=_is_local(listener),
+            local=is_local(address),
             limits=limits,
         )
         log.configure(quiet=options.talk.quiet)
         if settings.api_key is None and not settings.local:
             log.tell(f"other machines can use this service; set {KEY_VARIABLE}", level="warning")
-        print(_address(options.host, listener), flush=True)
+        print(page_address(options.host, port), flush=True)
         serve(settings, listener)
     return 0
 
@@ -88,13 +88,3 @@ def _api_key(options: Serve) -> str | None:
     if not key.isascii() or not key.isprintable() or not key or " " in key:
         raise ValueError(f"the key in {place} must be printable ASCII without spaces")
     return key
-
-
-def _is_local(listener: socket.socket) -> bool:
-    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    """Return where a browser on this machine finds the service."""
-    shown = "localhost" if host in ("0.0.0.0", "::", "") else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"

@@ -1,1 +1,1 @@
-"""Work sent to a Slurm cluster."""
+"""Processes that share work: on one machine, under a launcher, or as jobs of a cluster."""

@@ -47,12 +47,6 @@ class SlurmConfig:
     account: str | None = None
     """Who pays."""
 
-    qos: str | None = None
-    """Quality of service."""
-
-    constraint: str | None = None
-    """Features that the machines must have, such as "a100"."""
-
     signal_delay_s: int = 300
     """Seconds before the time limit at which a job is told to save. It must be enough for a
     validation, one step, and writing a checkpoint."""
@@ -67,8 +61,8 @@ class SlurmConfig:
     """Shell commands before the job, such as "module load cuda"."""
 
     extra: Mapping[str, str] = field(default_factory=dict)
-    """Further options of sbatch without their dashes, such as {"mail-type": "END"}; "" for those
-    that take no value."""
+    """Further options of sbatch without their dashes, such as {"qos": "high"} or {"constraint":
+    "a100"}; "" for those that take no value."""
 
     dry_run: bool = False
     """Print the batch script instead of submitting it."""
@@ -189,8 +183,6 @@ def _parameters(config: SlurmConfig) -> dict[str, Any]:
         "time": math.ceil(60 * config.hours),
         "partition": config.partition,
         "account": config.account,
-        "qos": config.qos,
-        "constraint": config.constraint,
         "signal_delay_s": config.signal_delay_s,
         "array_parallelism": config.jobs_at_once,
         "setup": list(config.setup) or None,

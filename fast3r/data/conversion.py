@@ -109,7 +109,11 @@ def read_colmap_depth(path: Path) -> Float32[np.ndarray, "height width"]:
     """
     content = path.read_bytes()
     *sizes, values = content.split(b"&", 3)
-    if len(sizes) != 3 or not all(size.isdigit() for size in sizes) or int(sizes[2]) != 1:
+    if (
+        len(sizes) != 3
+        or not all(size.isdigit() and len(size) < 10 for size in sizes)
+        or int(sizes[2]) != 1
+    ):
         raise ValueError(f"{path}: starts with {content[:20]!r}; expected b'width&height&1&'")
     width, height, _ = map(int, sizes)
     if len(values) != 4 * width * height:

@@ -4,25 +4,21 @@ Whatever is wrong with a file raises `BrokenFrameError`, which names the file, w
 what was expected, so that a loader needs no checks of its own.
 """
 
+import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
+from PIL import Image
 
-from fast3r.data.frame import BrokenFrameError, Frame
+from fast3r.data.frame import BrokenFrameError
+from fast3r.scene.numpy_files import DAMAGE, load
 from fast3r.views.decode import UnreadablePhotoError, open_image, rgb_and_alpha
 
-_UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
-"""What NumPy raises over files that are missing or broken."""
-
-_PFM_HEADER = re.compile(rb"Pf\s+(\d+)\s+(\d+)\s+([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s")
-
-_RIGID_TOLERANCE = 1e-2
-"""Poses of some datasets were stored with few digits; a wrong convention is off by far more."""
+_PFM_HEADER = re.compile(rb"Pf\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s")
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
@@ -134,6 +130,22 @@ def read_depth_pfm(path: Path) -> Float32[np.ndarray, "height width"]:
     return without_unknown(pixels[::-1])
 
 
+def read_raw_depth(path: Path, height: int, width: int) -> Float32[np.ndarray, "height width"]:
+    """Return the depths of a file of nothing but float32 numbers, row by row.
+
+    Raises:
+        BrokenFrameError: It is missing or has another number of bytes.
+    """
+    if not path.is_file():
+        raise BrokenFrameError(f"{path}: no such file; expected a depth map")
+    found, expected = path.stat().st_size, 4 * height * width
+    if found != expected:
+        raise BrokenFrameError(
+            f"{path}: has {found} bytes; expected {expected}, for {width}x{height} px"
+        )
+    return without_unknown(np.fromfile(path, "<f4").reshape(height, width))
+
+
 def read_arrays(path: Path, *names: str) -> tuple[Shaped[np.ndarray, "..."], ...]:
     """Return arrays of an .npz file in the order of their names.
 
@@ -141,12 +153,11 @@ def read_arrays(path: Path, *names: str) -> tuple[Shaped[np.ndarray, "..."], ...
         BrokenFrameError: It is missing, broken, or has no array of such a name.
     """
     try:
-        # NumPy leaves the file open where it is no archive after all.
         with path.open("rb") as stream:
-            return _named_arrays(np.load(stream, allow_pickle=False), names, path)
+            return _named_arrays(load(stream), names, path)
     except BrokenFrameError:
         raise
-    except _UNREADABLE as error:
+    except DAMAGE as error:
         raise BrokenFrameError(f"{path}: {_reason(error)}; expected arrays {names}") from error
 
 
@@ -158,8 +169,8 @@ def read_array(path: Path) -> Shaped[np.ndarray, "..."]:
     """
     try:
         with path.open("rb") as stream:
-            array = np.load(stream, allow_pickle=False)
-    except _UNREADABLE as error:
+            array = load(stream)
+    except DAMAGE as error:
         raise BrokenFrameError(f"{path}: {_reason(error)}; expected an array") from error
     if not isinstance(array, np.ndarray):
         raise BrokenFrameError(f"{path}: is an archive of arrays; expected one array")
@@ -179,6 +190,31 @@ def read_lines(path: Path) -> list[str]:
         raise BrokenFrameError(f"{path}: not text; {error}") from error
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        BrokenFrameError: It is missing, not JSON or something else than an object.
+    """
+    content = _content(path, expected="a JSON object")
+    try:
+        document = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise BrokenFrameError(f"{path}: not JSON ({error}); expected an object") from error
+    if not isinstance(document, dict):
+        raise BrokenFrameError(f"{path}: holds a {type(document).__name__}; expected an object")
+    return document
+
+
+def resized(
+    image: UInt8[np.ndarray, "_height _width 3"], height: int, width: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return a photo at another size."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
 def without_unknown(
     depth: Shaped[np.ndarray, "height width"],
 ) -> Float32[np.ndarray, "height width"]:
@@ -186,49 +222,6 @@ def without_unknown(
     depth = np.array(depth, dtype=np.float32)
     depth[~(np.isfinite(depth) & (depth > 0))] = 0
     return depth
-
-
-def checked_frame(
-    name: str,
-    image: UInt8[np.ndarray, "height width 3"],
-    depth: Float32[np.ndarray, "_height _width"] | None,
-    intrinsics: Shaped[np.ndarray, "..."],
-    world_from_camera: Shaped[np.ndarray, "..."],
-    *,
-    source: Path,
-) -> Frame:
-    """Return the frame of these parts, see `Frame`, if they fit together.
-
-    Args:
-        name: Of the frame.
-        image: Of the frame.
-        depth: Of the frame.
-        intrinsics: Of the frame.
-        world_from_camera: Of the frame.
-        source: File to name in a message: that of the camera.
-
-    Raises:
-        BrokenFrameError: Depth has another size than the photo or none is known, or the camera
-            is impossible: a focal length that is not positive, or a pose that is not rigid.
-    """
-    if depth is not None and depth.shape != image.shape[:2]:
-        raise BrokenFrameError(
-            f"{source}: its photo has {_px(image.shape)} and its depth map {_px(depth.shape)}; "
-            "expected one size"
-        )
-    if depth is not None and not depth.any():
-        raise BrokenFrameError(f"{source}: its depth map is empty; expected some depth")
-    if not _is_pinhole(intrinsics):
-        raise BrokenFrameError(
-            f"{source}: its intrinsics are {intrinsics.tolist()}; "
-            "expected 3x3 finite numbers with focal lengths above 0"
-        )
-    if not _is_rigid(world_from_camera):
-        raise BrokenFrameError(
-            f"{source}: its pose is {world_from_camera.tolist()}; "
-            "expected 4x4 finite numbers with a rotation"
-        )
-    return Frame(name, image, depth, intrinsics, world_from_camera)
 
 
 def _named_arrays(
@@ -240,22 +233,6 @@ def _named_arrays(
     if missing:
         raise BrokenFrameError(f"{path}: has arrays {list(archive)}; expected also {missing}")
     return tuple(archive[name] for name in names)
-
-
-def _is_pinhole(matrix: Shaped[np.ndarray, "..."]) -> bool:
-    return (
-        matrix.shape == (3, 3)
-        and bool(np.isfinite(matrix).all())
-        and bool((matrix[[0, 1], [0, 1]] > 0).all())
-    )
-
-
-def _is_rigid(matrix: Shaped[np.ndarray, "..."]) -> bool:
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        return False
-    rotation = matrix[:3, :3].astype(np.float64)
-    deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
-    return bool(deviation < _RIGID_TOLERANCE and np.linalg.det(rotation) > 0)
 
 
 def _pixels(path: Path, *, expected: str) -> Shaped[np.ndarray, "..."]:
@@ -283,7 +260,3 @@ def _reason(error: Exception) -> str:
 def _kind(pixels: Shaped[np.ndarray, "..."]) -> str:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     return f"has {channels} channel(s) of {pixels.dtype}"
-
-
-def _px(size: tuple[int, ...]) -> str:
-    return f"{size[1]}x{size[0]} px"

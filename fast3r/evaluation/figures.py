@@ -1,9 +1,11 @@
-"""Figures that several benchmarks have in common."""
+"""Figures that several benchmarks have in common, and what they are made of."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from fast3r.data.frame import Frame
 from fast3r.evaluation.benchmark import Answer
@@ -33,13 +35,22 @@ CAMERA_PROTOCOL = (
 """What the figures mean."""
 
 
+def predicted_poses(answer: Answer) -> list[Float[Tensor, "4 4"] | None]:
+    """Return world_from_camera of each view; None where there is none."""
+    return [None if p is None else torch.from_numpy(p).double() for p in answer.world_from_camera]
+
+
+def true_poses(frames: Sequence[Frame]) -> Float[Tensor, "views 4 4"]:
+    """Return world_from_camera of each view."""
+    return torch.from_numpy(np.stack([frame.world_from_camera for frame in frames])).double()
+
+
 def camera_figures(frames: Sequence[Frame], answer: Answer) -> Mapping[str, float]:
     """Return the errors of poses and focal lengths, keyed by `CAMERA_COLUMNS`."""
-    truth = torch.from_numpy(np.stack([frame.world_from_camera for frame in frames])).double()
     intrinsics = torch.from_numpy(np.stack([frame.intrinsics for frame in frames])).double()
-    poses = [None if p is None else torch.from_numpy(p).double() for p in answer.world_from_camera]
+    poses = predicted_poses(answer)
     found = [None if k is None else torch.from_numpy(k).double() for k in answer.intrinsics]
-    score = pose_score(*relative_pose_errors(poses, truth))
+    score = pose_score(*relative_pose_errors(poses, true_poses(frames)))
     registered = sum(pose is not None for pose in poses) / len(poses)
     shares = (score.auc30, score.auc5, score.rra15, score.rta15)
     focal_error = focal_errors(found, intrinsics).nanmean().item()

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from fast3r.data.frame import Frame
 from fast3r.evaluation.alignment import align_poses
 from fast3r.evaluation.benchmark import Answer, DenseView
+from fast3r.evaluation.figures import predicted_poses, true_poses
 from fast3r.geometry.cameras import Camera
-from fast3r.geometry.transforms import Similarity
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.scene.staging import staging
 from fast3r.views.view import View
@@ -53,21 +53,13 @@ def camera_map(frames: Sequence[Frame], answer: Answer) -> Image.Image:
     closest; a line joins the two of a photo. Strokes show where cameras look.
     """
     picture = Image.new("RGB", (_MAP_PX, _MAP_PX), _BACKGROUND)
-    truth = torch.from_numpy(np.stack([frame.world_from_camera for frame in frames])).double()
-    made = [None if p is None else torch.from_numpy(p).double() for p in answer.world_from_camera]
+    truth, made = true_poses(frames), predicted_poses(answer)
     fit = align_poses(made, truth)
     found: list[np.ndarray | None] = [None] * len(frames)
     if fit is not None:
-        found = [None if pose is None else _moved(pose, fit).numpy() for pose in made]
+        found = [None if pose is None else fit.moved_pose(pose).numpy() for pose in made]
     _draw_map(ImageDraw.Draw(picture), truth.numpy(), found)
     return picture
-
-
-def _moved(pose: Float[torch.Tensor, "4 4"], fit: Similarity) -> Float[torch.Tensor, "4 4"]:
-    moved = pose.clone()
-    moved[:3, :3] = fit.rotation.double() @ pose[:3, :3]
-    moved[:3, 3] = fit(pose[None, :3, 3])[0]
-    return moved
 
 
 def _draw_map(

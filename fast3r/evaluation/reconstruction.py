@@ -76,7 +76,6 @@ def reconstruction_errors(
     min_conf_percentile: float = 0.0,
     icp_distance: float | None = None,
     thresholds: Sequence[float] = (),
-    with_normals: bool = True,
     threads: int = 1,
 ) -> CloudErrors | None:
     """Return the errors of a scene after one similarity that is fitted to its surest points.
@@ -93,7 +92,6 @@ def reconstruction_errors(
         icp_distance: Largest distance of a pair in an ICP that follows, in units of truth; None
             for no ICP.
         thresholds: Of F-scores, in units of truth.
-        with_normals: Whether to compare normals, which takes most of the time.
         threads: For the search of neighbours; -1 for all cores.
 
     Returns:
@@ -118,9 +116,7 @@ def reconstruction_errors(
         if closer is None:
             return None
         cloud = closer(cloud)
-    return cloud_errors(
-        cloud, truth, thresholds=thresholds, with_normals=with_normals, threads=threads
-    )
+    return cloud_errors(cloud, truth, thresholds=thresholds, threads=threads)
 
 
 def _chosen(view: ScannedView, percentile: float) -> Bool[Tensor, "height width"]:

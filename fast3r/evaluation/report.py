@@ -149,7 +149,8 @@ def _html_section(results: BenchmarkResults) -> list[str]:
     parts.append(f'<p class="note">Protocol: {html.escape(manifest.protocol)}</p>')
     for method in results.methods:
         table = _html_table(case_table(results, method))
-        worst = [_figure(results, r) for r in worst_cases(results, method, count=_WORST)]
+        cases = worst_cases(results, method, count=_WORST)
+        worst = [_figure(results, method, result) for result in cases]
         name = html.escape(method)
         parts.append(f"<details><summary>{name}, case by case</summary>{table}</details>")
         parts.append(
@@ -158,12 +159,12 @@ def _html_section(results: BenchmarkResults) -> list[str]:
     return parts
 
 
-def _figure(results: BenchmarkResults, result: CaseResult) -> str:
+def _figure(results: BenchmarkResults, method: str, result: CaseResult) -> str:
     first = results.manifest.columns[0]
     said = f"{result.case}: {first} {number(result.figures[first], first)}"
     if result.error is not None:
         said = f"{result.case} failed: {result.error}"
-    picture = results.picture(result)
+    picture = results.picture(method, result.case)
     shown = _image(picture.read_bytes(), "jpeg", result.case) if picture.is_file() else ""
     return f"<figure>{shown}<figcaption>{html.escape(said)}</figcaption></figure>"
 

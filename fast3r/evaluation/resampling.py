@@ -1,6 +1,9 @@
 """Dense answers read at other pixels than their own."""
 
+from dataclasses import replace
+
 import numpy as np
+from jaxtyping import Bool
 
 from fast3r.evaluation.benchmark import DenseView
 
@@ -22,6 +25,15 @@ def on_photo(dense: DenseView, height: int, width: int) -> DenseView:
         confidence=np.where(inside, dense.confidence[chosen], 0),
         photo_from_grid=np.eye(3),
     )
+
+
+def pixels_answered(dense: DenseView, height: int, width: int) -> Bool[np.ndarray, "height width"]:
+    """Return which pixels of a photo lie in a method's grid, whatever it says of them.
+
+    Methods that cut photos answer for part of each.
+    """
+    everywhere = replace(dense, depth=np.ones_like(dense.depth))
+    return on_photo(everywhere, height, width).depth > 0
 
 
 def _nearest(

@@ -13,15 +13,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from fast3r.evaluation.benchmark import Benchmark, Method
+from fast3r.plain_values import receive
 from fast3r.scene.staging import staging
 
 UNREADABLE = "unreadable"
 """Folder of the cases that could not be read, beside those of the methods."""
 
 _MANIFEST = "benchmark.json"
+
+_MAX_PHOTOS = 1_000_000
+
+_Document = TypeVar("_Document")
 
 
 @dataclass(frozen=True)
@@ -37,17 +42,21 @@ class Manifest:
     protocol_hash: str
     """Changes with the protocol, the columns and the cases."""
 
-    columns: Sequence[str]
+    columns: tuple[str, ...]
     """Of the figures."""
 
     published: Mapping[str, Mapping[str, float]]
     """Figures of papers."""
 
-    cases: Sequence[str]
+    cases: tuple[str, ...]
     """The ones chosen."""
 
     cases_of_benchmark: int
     """How many it has."""
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("columns must be one or more")
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,20 @@ class CaseResult:
     machine: Mapping[str, str]
     """Versions and hardware."""
 
+    def __post_init__(self) -> None:
+        if any(math.isinf(value) for value in (*self.figures.values(), *self.worst.values())):
+            raise ValueError("figures must be finite, or null where they are not defined")
+        if not 0 < self.photos < _MAX_PHOTOS:
+            raise ValueError(f"photos must be between 1 and {_MAX_PHOTOS}, got {self.photos}")
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """A case whose photos could not be read."""
+
+    case: str
+    reason: str
+
 
 @dataclass(frozen=True)
 class BenchmarkResults:
@@ -119,9 +142,9 @@ class BenchmarkResults:
     folder: Path
     """Where all of it is."""
 
-    def picture(self, result: CaseResult) -> Path:
+    def picture(self, method: str, case: str) -> Path:
         """Return where the picture of a result is, if there is one."""
-        return result_path(self.folder.parent, result.benchmark, result.method, result.case, ".jpg")
+        return result_path(self.folder.parent, self.folder.name, method, case, ".jpg")
 
 
 def manifest_of(benchmark: Benchmark, cases: Sequence[str]) -> Manifest:
@@ -131,9 +154,9 @@ def manifest_of(benchmark: Benchmark, cases: Sequence[str]) -> Manifest:
         name=benchmark.name,
         protocol=benchmark.protocol,
         protocol_hash=hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16],
-        columns=list(benchmark.columns),
+        columns=tuple(benchmark.columns),
         published={name: dict(figures) for name, figures in benchmark.published.items()},
-        cases=list(cases),
+        cases=tuple(cases),
         cases_of_benchmark=len(benchmark.cases),
     )
 
@@ -161,14 +184,14 @@ def is_finished(folder: Path, manifest: Manifest, method: Method, case: str) -> 
     path = result_path(folder, manifest.name, method.name, case)
     if not path.is_file():
         return False
-    result = _read_result(path)
+    result = _read(CaseResult, path)
     same_settings = result.settings == dict(method.settings)
     return result.protocol_hash == manifest.protocol_hash and same_settings
 
 
 def write_unreadable(folder: Path, benchmark: str, case: str, reason: str) -> None:
     """Write down that a case could not be read."""
-    _write(result_path(folder, benchmark, UNREADABLE, case), {"case": case, "reason": reason})
+    _write(result_path(folder, benchmark, UNREADABLE, case), asdict(_Unreadable(case, reason)))
 
 
 def forget_unreadable(folder: Path, benchmark: str, case: str) -> None:
@@ -189,46 +212,61 @@ def read_results(folder: Path) -> list[BenchmarkResults]:
 
 
 def _read_benchmark(folder: Path) -> BenchmarkResults:
-    manifest = _from_json(Manifest, folder / _MANIFEST)
+    manifest = _read(Manifest, folder / _MANIFEST)
     methods: dict[str, Mapping[str, CaseResult]] = {}
     outdated = 0
     places = sorted(place for place in folder.iterdir() if place.is_dir())
     for place in places:
         if place.name == UNREADABLE or place.name.startswith("."):
             continue
-        every = [_read_result(path) for path in place.glob("*.json")]
-        current = {r.case: r for r in every if r.protocol_hash == manifest.protocol_hash}
-        outdated += len(every) - len(current)
+        paths = list(place.glob("*.json"))
+        current = _current_results(paths, manifest)
+        outdated += len(paths) - len(current)
         chosen = {case: current[case] for case in manifest.cases if case in current}
         if chosen:
             methods[place.name] = chosen
-    notes = [_loaded(path) for path in (folder / UNREADABLE).glob("*.json")]
-    reasons = {note["case"]: note["reason"] for note in notes}
+    notes = [_read(_Unreadable, path) for path in (folder / UNREADABLE).glob("*.json")]
+    reasons = {note.case: note.reason for note in notes}
     unreadable = {case: reasons[case] for case in manifest.cases if case in reasons}
     return BenchmarkResults(manifest, methods, unreadable, outdated, folder)
 
 
-def _read_result(path: Path) -> CaseResult:
-    result = _from_json(CaseResult, path)
-    numbers = [
-        {key: math.nan if value is None else value for key, value in figures.items()}
-        for figures in (result.figures, result.worst)
-    ]
-    return CaseResult(**{**vars(result), "figures": numbers[0], "worst": numbers[1]})
+def _current_results(paths: Sequence[Path], manifest: Manifest) -> dict[str, CaseResult]:
+    """Return the results of the manifest's protocol, by their case."""
+    current = {}
+    for path in paths:
+        result = _read(CaseResult, path)
+        if result.protocol_hash != manifest.protocol_hash:
+            continue
+        missing = set(manifest.columns) - (result.figures.keys() & result.worst.keys())
+        if missing:
+            raise ValueError(f"{path} lacks the figures {sorted(missing)}; remove it and run again")
+        current[result.case] = result
+    return current
 
 
-def _from_json(kind: Any, path: Path) -> Any:
+def _read(kind: type[_Document], path: Path) -> _Document:
+    """Return a document of this room.
+
+    Raises:
+        ValueError: The file is none of this version.
+    """
     try:
-        return kind(**_loaded(path))
-    except TypeError as error:
-        raise ValueError(f"{path} is no result of this version of fast3r: {error}") from error
+        document = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_nan)
+        return receive(kind, document)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged or of another version of fast3r ({error}); remove it and run again"
+        ) from error
 
 
-def _loaded(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it and run again") from error
+def _with_nan(entries: dict[str, object]) -> dict[str, object]:
+    """Return an object of a document, in which null stands for figures that are not defined."""
+    for key in ("figures", "worst"):
+        figures = entries.get(key)
+        if isinstance(figures, dict):
+            entries[key] = {name: math.nan if v is None else v for name, v in figures.items()}
+    return entries
 
 
 def _write(path: Path, document: Mapping[str, object]) -> None:

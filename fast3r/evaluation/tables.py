@@ -95,5 +95,5 @@ def _cost_cells(row: Row, on_device: bool) -> list[Cell]:
 
 def _case_cells(result: CaseResult, columns: Sequence[str]) -> list[Cell]:
     figures = [Cell(number(result.figures[column], column)) for column in columns]
-    error = "" if result.error is None else result.error.splitlines()[0][:120]
+    error = (result.error or "").partition("\n")[0][:120]
     return [Cell(str(result.photos)), *figures, Cell(f"{result.seconds:.3g}"), Cell(error)]

@@ -4,7 +4,9 @@ Its cameras look along -z with y up, have one focal length, two radial coefficie
 point: pixels are counted from it, to the right and up. `list.txt` names the photos in order.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,6 +22,12 @@ from fast3r.scene.reconstruction import Reconstruction
 _TOLERANCE = 0.02
 
 
+class _Lens(NamedTuple):
+    focal_px: float
+    centre: Float[Tensor, " 2"]
+    radial: tuple[float, ...]
+
+
 def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
     """Write `bundle.out` and `list.txt` into the folder `path`.
 
@@ -27,34 +35,30 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
         ValueError: No view has a camera, or one is of a kind that Bundler does not know.
     """
     model = colmap_model(scene, cloud=cloud)
-    order = {key: place for place, key in enumerate(sorted(model.images))}
-    images = [model.images[key] for key in sorted(model.images)]
-    lines = ["# Bundle file v0.3", f"{len(images)} {len(model.points.ids)}"]
-    for image in images:
-        lines += _camera(image, model.cameras[image.camera_id])
-    lines += _points(model, order)
+    lenses = {key: _lens(i.name, model.cameras[i.camera_id]) for key, i in model.images.items()}
+    lines = ["# Bundle file v0.3", f"{len(model.images)} {len(model.points.ids)}"]
+    for key, image in model.images.items():
+        lines += _camera(image, lenses[key])
+    lines += _points(model, {key: lens.centre for key, lens in lenses.items()})
     path.mkdir(parents=True, exist_ok=True)
     (path / "bundle.out").write_text("\n".join(lines) + "\n", encoding="ascii")
-    names = "".join(f"{image.name}\n" for image in images)
+    names = "".join(f"{image.name}\n" for image in model.images.values())
     (path / "list.txt").write_text(names, encoding="utf-8")
 
 
-def _camera(image: ColmapImage, camera: ColmapCamera) -> list[str]:
-    focal_px, _, radial = _lens(image.name, camera)
+def _camera(image: ColmapImage, lens: _Lens) -> list[str]:
     flipped = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
     rotation = flipped @ image.camera_from_world[:3, :3]
     translation = flipped @ image.camera_from_world[:3, 3]
-    rows = [_words([focal_px, *radial])]
-    return rows + [_words(row.tolist()) for row in (*rotation, translation)]
+    rows = [(lens.focal_px, *lens.radial), *rotation.tolist(), translation.tolist()]
+    return [_words(row) for row in rows]
 
 
-def _lens(
-    name: str, camera: ColmapCamera
-) -> tuple[float, Float[Tensor, " 2"], tuple[float, float]]:
-    """Return focal length, principal point and radial coefficients.
+def _lens(name: str, camera: ColmapCamera) -> _Lens:
+    """Return what Bundler knows of a camera.
 
     Raises:
-        ValueError: Bundler does not know such cameras.
+        ValueError: It does not know such cameras.
     """
     if camera.model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
         fx, cx, cy, *bent = camera.parameters
@@ -73,33 +77,27 @@ def _lens(
             f"{name} has focal lengths {fx:.1f} and {fy:.1f} px and the principal point at "
             f"({cx:.1f}, {cy:.1f}) of {camera.width}x{camera.height} px; use colmap"
         )
-    return (fx + fy) / 2, torch.tensor([cx, cy], dtype=torch.float64), (radial[0], radial[1])
+    return _Lens((fx + fy) / 2, torch.tensor([cx, cy], dtype=torch.float64), radial)
 
 
-def _points(model: ColmapModel, order: dict[int, int]) -> list[str]:
-    points, lines = model.points, []
-    ends = [*points.track_starts.tolist()[1:], len(points.tracks)]
-    pixels = {key: _from_centre(model, key) for key in order}
-    for i, (start, end) in enumerate(zip(points.track_starts.tolist(), ends, strict=True)):
-        track = points.tracks[start:end].tolist()
-        seen = [
-            f"{order[image]} {row} {_words(pixels[image][row].tolist())}" for image, row in track
-        ]
-        lines += [_words(points.positions[i].tolist()), _bytes(points.colors[i].tolist())]
-        lines.append(" ".join([str(len(track)), *seen]))
+def _points(model: ColmapModel, centres: dict[int, Float[Tensor, " 2"]]) -> list[str]:
+    points = model.points
+    order = {key: place for place, key in enumerate(model.images)}
+    upwards = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    pixels = {
+        key: ((image.xy - centres[key]) * upwards).tolist() for key, image in model.images.items()
+    }
+    starts = points.track_starts.tolist()
+    ends = [*starts[1:], len(points.tracks)]
+    tracks, positions, colors = (
+        column.tolist() for column in (points.tracks, points.positions, points.colors)
+    )
+    lines = []
+    for position, color, start, end in zip(positions, colors, starts, ends, strict=True):
+        seen = [f"{order[i]} {row} {_words(pixels[i][row])}" for i, row in tracks[start:end]]
+        lines += [_words(position), _words(color), " ".join([str(end - start), *seen])]
     return lines
 
 
-def _from_centre(model: ColmapModel, key: int) -> Float[Tensor, "observations 2"]:
-    """Return the pixels of an image to the right of and above its principal point."""
-    image = model.images[key]
-    _, centre, _ = _lens(image.name, model.cameras[image.camera_id])
-    return (image.xy - centre) * torch.tensor([1.0, -1.0], dtype=torch.float64)
-
-
-def _words(numbers: list[float]) -> str:
+def _words(numbers: Iterable[float]) -> str:
     return " ".join(f"{number:.10g}" for number in numbers)
-
-
-def _bytes(numbers: list[int]) -> str:
-    return " ".join(map(str, numbers))

@@ -30,13 +30,7 @@ def write_as_text(scene: Reconstruction, path: Path, *, cloud: Cloud | None = No
     write_text(colmap_model(scene, cloud=cloud), path)
 
 
-def colmap_model(
-    scene: Reconstruction,
-    *,
-    cloud: Cloud | None = None,
-    max_points: int = MAX_POINTS,
-    seed: int = 0,
-) -> ColmapModel:
+def colmap_model(scene: Reconstruction, *, cloud: Cloud | None = None) -> ColmapModel:
     """Return the registered views and points of `cloud`, or of the scene's own point cloud.
 
     Image keys are view indices plus 1. Views of equal size and intrinsics share a camera. Each
@@ -46,7 +40,7 @@ def colmap_model(
         ValueError: No view has a camera.
     """
     cloud = scene.view_clouds() if cloud is None else cloud
-    cloud = surest_of_each_view(cloud, max_points, seed=seed)
+    cloud = surest_of_each_view(cloud, MAX_POINTS)
     seen = sightings(scene, cloud)
     keys: dict[ColmapCamera, int] = {}
     images = {}

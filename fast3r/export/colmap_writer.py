@@ -10,7 +10,6 @@ import numpy as np
 
 from fast3r.camera_files.colmap_model import (
     CAMERA_MODELS,
-    ColmapCamera,
     ColmapImage,
     ColmapModel,
     ColmapPoints,
@@ -26,7 +25,8 @@ def write_binary(model: ColmapModel, folder: Path) -> None:
     with (folder / "cameras.bin").open("wb") as file:
         file.write(struct.pack("<Q", len(model.cameras)))
         for key, camera in model.cameras.items():
-            file.write(struct.pack("<iiQQ", key, _model_id(camera), camera.width, camera.height))
+            number = list(CAMERA_MODELS).index(camera.model)
+            file.write(struct.pack("<iiQQ", key, number, camera.width, camera.height))
             file.write(struct.pack(f"<{len(camera.parameters)}d", *camera.parameters))
     with (folder / "images.bin").open("wb") as file:
         file.write(struct.pack("<Q", len(model.images)))
@@ -121,10 +121,6 @@ def _joined(numbers: tuple[float, ...] | list[float] | list[int]) -> str:
 
 def _track_lengths(points: ColmapPoints) -> np.ndarray:
     return np.diff(points.track_starts.numpy(), append=len(points.tracks))
-
-
-def _model_id(camera: ColmapCamera) -> int:
-    return CAMERA_MODELS.index((camera.model, len(camera.parameters)))
 
 
 def _pose_numbers(image: ColmapImage) -> tuple[float, ...]:

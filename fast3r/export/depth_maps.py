@@ -26,8 +26,8 @@ def write(scene: Reconstruction, path: Path) -> None:
     ("metric": metres, or "arbitrary") and `png_scale`. Where the photo has a known lens, that map
     leads to ideal pixels, which `lens_model` with `lens_parameters` (COLMAP's) bends into those of
     the photo. A scene fused from several passes has `depth_uncertainty`, the probable error of each
-    depth. In the `.png` a value times `png_scale`
-    is the depth, and 0 means none; the scale is also its text chunk `depth_scale`.
+    depth. In the `.png` a value times `png_scale` is the depth, and 0 means none; the scale is also
+    its text chunk `depth_scale`.
 
     Raises:
         ValueError: No view has a camera, or a view's name leads out of the folder.
@@ -55,33 +55,35 @@ def depth_names(names: list[str]) -> list[str]:
 
 
 def _write_one(scene: Reconstruction, index: int, camera: Camera, target: Path) -> None:
-    view, depth = scene.views[index], scene.depth[index].float()
-    present = scene.valid(index)
+    depth, present = scene.depth[index].float(), scene.valid(index)
     farthest = depth[present].max().item() if present.any() else 0.0
     png_scale = farthest / 65535 if farthest > 0 else 1.0
+    with Path(f"{target}.npz").open("wb") as file:
+        arrays = _arrays(scene, index, camera)
+        np.savez_compressed(file, **arrays, png_scale=np.array(png_scale))
     # A depth too small for one step still is a depth, and 0 would say that there is none.
     steps = torch.where(present, (depth / png_scale).round().clamp(1, 65535), 0)
-    extra: dict[str, Any] = {}
-    if view.lens is not None:
-        extra["lens_model"] = np.array(view.lens.model)
-        extra["lens_parameters"] = np.array(view.lens.parameters)
-    if scene.uncertainty is not None:
-        extra["depth_uncertainty"] = scene.uncertainty.depth[index].float().numpy()
-    with Path(f"{target}.npz").open("wb") as file:
-        np.savez_compressed(
-            file,
-            depth=depth.numpy(),
-            confidence=scene.confidence[index].float().numpy(),
-            mask=np.ones(depth.shape, dtype=bool) if view.mask is None else view.mask.numpy(),
-            intrinsics=scene.network_intrinsics(index).numpy(),
-            world_from_camera=camera.world_from_camera.numpy(),
-            original_from_network=view.original_from_network.numpy(),
-            units=np.array(scene.scale.kind),
-            png_scale=np.array(png_scale),
-            **extra,
-        )
     chunks = PngInfo()
     chunks.add_text("depth_scale", repr(png_scale))
     chunks.add_text("units", scene.scale.kind)
     png = Image.fromarray(steps.numpy().astype(np.uint16))
     png.save(f"{target}.png", pnginfo=chunks)
+
+
+def _arrays(scene: Reconstruction, index: int, camera: Camera) -> dict[str, Any]:
+    view, depth = scene.views[index], scene.depth[index].float()
+    arrays: dict[str, Any] = {
+        "depth": depth.numpy(),
+        "confidence": scene.confidence[index].float().numpy(),
+        "mask": np.ones(depth.shape, bool) if view.mask is None else view.mask.numpy(),
+        "intrinsics": scene.network_intrinsics(index).numpy(),
+        "world_from_camera": camera.world_from_camera.numpy(),
+        "original_from_network": view.original_from_network.numpy(),
+        "units": np.array(scene.scale.kind),
+    }
+    if view.lens is not None:
+        arrays["lens_model"] = np.array(view.lens.model)
+        arrays["lens_parameters"] = np.array(view.lens.parameters)
+    if scene.uncertainty is not None:
+        arrays["depth_uncertainty"] = scene.uncertainty.depth[index].float().numpy()
+    return arrays

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fast3r.scene.point_cloud import Cloud, PointCloud, every_nth, num_points
+from fast3r.scene.point_cloud import Cloud, PointCloud, evenly_thinned
 from fast3r.scene.reconstruction import Reconstruction
 
 
@@ -36,7 +36,7 @@ def framing(scene: Reconstruction, cloud: Cloud) -> Framing:
     """
     poses = torch.stack([camera.world_from_camera.double() for _, _, camera in scene.posed_views()])
     # A few thousand points give the medians to better than a percent.
-    sample = every_nth(cloud, 1 + num_points(cloud) // 20_000).points.double()
+    sample = evenly_thinned(cloud, 20_000).points.double()
     if len(sample) == 0:
         raise ValueError("no point is left to draw; lower min_confidence or min_conf_percentile")
     centre = sample.median(dim=0).values

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.export.framing import framing
-from fast3r.geometry.cameras import Camera, rays_through
+from fast3r.geometry.cameras import Camera
 from fast3r.scene.point_cloud import Cloud, bounds, num_points, parts_of
 from fast3r.scene.reconstruction import Reconstruction
 
@@ -52,35 +52,11 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
     """
     cloud = scene.view_clouds() if cloud is None else cloud
     frame = framing(scene, cloud)
-    ends = bounds(cloud)
-    assert ends is not None
     edges = [frustum(c, frame.frustum_depth)[FRUSTUM_EDGES] for _, _, c in scene.posed_views()]
     lines = torch.cat(edges).float()
-    count = num_points(cloud)
-    buffers = [
-        _Buffer("VEC3", _FLOAT, count, 12, _range(*ends)),
-        _Buffer("VEC4", _USHORT, count, 8, {"normalized": True}),
-        _Buffer("VEC3", _FLOAT, len(lines), 12, _range(*lines.aminmax(dim=0))),
-    ]
-    document = {
-        "asset": {"version": "2.0", "generator": "fast3r"},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [
-            {"name": "world", "children": [1, 2], "matrix": _matrix(frame.up)},
-            {"name": "points", "mesh": 0},
-            {"name": "cameras", "mesh": 1},
-        ],
-        "meshes": [
-            _mesh("points", _POINTS, 0, {"POSITION": 0, "COLOR_0": 1}),
-            _mesh("cameras", _LINES, 1, {"POSITION": 2}),
-        ],
-        "materials": [_unlit([1.0, 1.0, 1.0, 1.0]), _unlit([0.9, 0.2, 0.05, 1.0])],
-        "extensionsUsed": ["KHR_materials_unlit"],
-        **_accessors(buffers),
-    }
+    buffers = _buffers(cloud, lines)
     with path.open("wb") as file:
-        file.write(_head(document, sum(buffer.size for buffer in buffers)))
+        file.write(_head(_document(frame.up, buffers), sum(buffer.size for buffer in buffers)))
         positions = file.tell()
         colors = positions + buffers[0].size
         for part in parts_of(cloud):
@@ -94,11 +70,40 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
 def frustum(camera: Camera, depth: float) -> Float[Tensor, "5 3"]:
     """Return a camera's centre and the corners of its photo at that depth, in the world."""
     width, height = camera.width, camera.height
-    pixels = torch.tensor([[0, 0], [width, 0], [width, height], [0, height]], dtype=torch.float64)
-    corners = rays_through(pixels, camera.intrinsics.double()) * depth
-    corners = torch.cat((torch.zeros(1, 3, dtype=torch.float64), corners))
-    pose = camera.world_from_camera.double()
-    return corners @ pose[:3, :3].mT + pose[:3, 3]
+    corners = [[0, 0], [width, 0], [width, height], [0, height]]
+    pixels = torch.tensor([[0, 0], *corners], dtype=torch.float64)
+    return camera.lifted(pixels, torch.tensor([0, *[depth] * 4], dtype=torch.float64))
+
+
+def _buffers(cloud: Cloud, lines: Float[Tensor, "ends 3"]) -> list[_Buffer]:
+    """Return the positions and the colours of the points, and the ends of the lines."""
+    count, ends = num_points(cloud), bounds(cloud)
+    assert ends is not None
+    return [
+        _Buffer("VEC3", _FLOAT, count, 12, _range(*ends)),
+        _Buffer("VEC4", _USHORT, count, 8, {"normalized": True}),
+        _Buffer("VEC3", _FLOAT, len(lines), 12, _range(*lines.aminmax(dim=0))),
+    ]
+
+
+def _document(up: Float[Tensor, "3"], buffers: list[_Buffer]) -> dict[str, object]:
+    return {
+        "asset": {"version": "2.0", "generator": "fast3r"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [
+            {"name": "world", "children": [1, 2], "matrix": _matrix(up)},
+            {"name": "points", "mesh": 0},
+            {"name": "cameras", "mesh": 1},
+        ],
+        "meshes": [
+            _mesh("points", _POINTS, 0, {"POSITION": 0, "COLOR_0": 1}),
+            _mesh("cameras", _LINES, 1, {"POSITION": 2}),
+        ],
+        "materials": [_unlit([1.0, 1.0, 1.0, 1.0]), _unlit([0.9, 0.2, 0.05, 1.0])],
+        "extensionsUsed": ["KHR_materials_unlit"],
+        **_accessors(buffers),
+    }
 
 
 def _matrix(up: Float[Tensor, "3"]) -> list[float]:

@@ -176,8 +176,7 @@ def add_camera(
         photo: Its pixels, of which a thumbnail is made; None leaves the frustum empty.
         depth: From the tip of the frustum to the photo, in world units.
     """
-    camera = scene.cameras[index]
-    assert camera is not None
+    camera = scene.camera(index)
     pose = camera.world_from_camera.double()
     height, width = scene.depth[index].shape
     tangent, aspect = height / 2 / scene.network_focal_px(index), width / height

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fast3r.geometry.cameras import pixels_through
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.views.masking.files import mask_file, write_mask
 from fast3r.views.view import View
@@ -31,7 +32,6 @@ def _hides(view: View) -> bool:
     if view.mask is None:
         return False
     hidden = (~view.mask).nonzero().flip(-1).double() + 0.5
-    affine = view.original_from_network.double()
-    x, y = (hidden @ affine[:2, :2].mT + affine[:2, 2]).unbind(-1)
+    x, y = pixels_through(view.original_from_network.double(), hidden).unbind(-1)
     inside = (x > 0) & (x < view.original_width) & (y > 0) & (y < view.original_height)
     return bool(inside.any())

@@ -7,16 +7,19 @@ where no view is sure there is a hole.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from fast3r.export.ply import write_triangles
 from fast3r.geometry.lenses import ideal_from_photo
 from fast3r.geometry.volume import SeenSurface, Volume
-from fast3r.scene.point_cloud import Cloud, PointCloud, every_nth, num_points, parts_of
+from fast3r.scene.point_cloud import Cloud, PointCloud, evenly_thinned, parts_of
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.photos import network_pixels
 
 # Of the voxels along the longest side: finer ones cost memory and show noise.
 _MOST_VOXELS = 384
@@ -50,30 +53,7 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
         ImportError: scikit-image is not installed.
     """
     mesh = make_mesh(scene, cloud=cloud)
-    vertices = np.empty(
-        len(mesh.vertices),
-        dtype=[*((axis, "<f4") for axis in "xyz"), *((c, "u1") for c in ("red", "green", "blue"))],
-    )
-    for k, axis in enumerate("xyz"):
-        vertices[axis] = mesh.vertices[:, k].numpy()
-    for k, channel in enumerate(("red", "green", "blue")):
-        vertices[channel] = mesh.colors[:, k].numpy()
-    faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
-    faces["count"], faces["corners"] = 3, mesh.faces.numpy()
-    header = [
-        "ply",
-        "format binary_little_endian 1.0",
-        f"element vertex {len(vertices)}",
-        *(f"property float {axis}" for axis in "xyz"),
-        *(f"property uchar {channel}" for channel in ("red", "green", "blue")),
-        f"element face {len(faces)}",
-        "property list uchar int vertex_indices",
-        "end_header\n",
-    ]
-    with path.open("wb") as file:
-        file.write("\n".join(header).encode("ascii"))
-        file.write(vertices.data)
-        file.write(faces.data)
+    write_triangles(mesh.vertices, mesh.colors, mesh.faces, path)
 
 
 def make_mesh(
@@ -89,19 +69,16 @@ def make_mesh(
             those of `scene.point_cloud()`.
 
     Raises:
-        ValueError: No view has a camera, `voxel` is not positive, or there is no surface.
+        ValueError: No view has a camera, there is no point or no surface, or `voxel` is not
+            positive.
         ImportError: scikit-image is not installed.
     """
     if voxel is not None and not voxel > 0:
         raise ValueError(f"voxel must be positive, got {voxel}")
-    try:
-        from skimage.measure import marching_cubes
-    except ImportError as error:
-        raise ImportError("a mesh needs scikit-image: pip install 'fast3r[mesh]'") from error
-    posed = scene.posed_views()
+    marching_cubes = _import_marching_cubes()
     cloud = scene.view_clouds() if cloud is None else cloud
-    core = _core(every_nth(cloud, 1 + num_points(cloud) // _CORE_POINTS).points)
-    voxel = voxel or _voxel(scene, [i for i, _, _ in posed], core)
+    core = _core(evenly_thinned(cloud, _CORE_POINTS).points)
+    voxel = voxel or _voxel(scene, core)
     volume = Volume(core, voxel, _TRUNCATION * voxel)
     for part in parts_of(cloud):
         for index in part.view_index.unique().tolist():
@@ -118,6 +95,14 @@ def make_mesh(
     return _without_specks(Mesh(points, faces, colors))
 
 
+def _import_marching_cubes() -> Any:
+    try:
+        from skimage.measure import marching_cubes
+    except ImportError as error:
+        raise ImportError("a mesh needs scikit-image: pip install 'fast3r[mesh]'") from error
+    return marching_cubes
+
+
 def _known_cells(known: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x-1 y-1 z-1"]:
     """Return between which eight voxels the surface can be told, from their first one's place."""
     for axis in range(3):
@@ -128,15 +113,17 @@ def _known_cells(known: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x-1 y-1 z-1"]:
 
 def _core(points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
     """Return the points without those far out, which would make the volume huge."""
+    if len(points) == 0:
+        raise ValueError("no point is left for a mesh; lower min_confidence or min_conf_percentile")
     centre = points.median(dim=0).values
     distance = torch.linalg.vector_norm(points - centre, dim=-1)
     near = 3 * distance.sort().values[int(0.9 * (len(distance) - 1))]
     return points[distance <= near]
 
 
-def _voxel(scene: Reconstruction, posed: list[int], core: Float[Tensor, "points 3"]) -> float:
+def _voxel(scene: Reconstruction, core: Float[Tensor, "points 3"]) -> float:
     footprints = []
-    for index in posed:
+    for index in scene.registered:
         depth = scene.depth[index][scene.valid(index)]
         if len(depth):
             footprints.append(float(depth.median()) / scene.network_focal_px(index))
@@ -145,14 +132,13 @@ def _voxel(scene: Reconstruction, posed: list[int], core: Float[Tensor, "points 
 
 
 def _seen(scene: Reconstruction, index: int, cloud: PointCloud) -> SeenSurface:
-    camera = scene.cameras[index]
-    assert camera is not None
+    camera = scene.camera(index)
     depth = scene.depth[index].clone()
     depth[~_trusted(scene, index, cloud)] = 0
     return SeenSurface(
         depth=depth,
         weight=scene.confidence[index],
-        colors=scene.colors(index).float(),
+        colors=scene.views[index].pixels.float(),
         intrinsics=scene.network_intrinsics(index).float(),
         world_from_camera=camera.world_from_camera.float(),
     )
@@ -161,12 +147,10 @@ def _seen(scene: Reconstruction, index: int, cloud: PointCloud) -> SeenSurface:
 def _trusted(scene: Reconstruction, index: int, cloud: PointCloud) -> Tensor:
     """Return which pixels of a view are in the cloud, by where they lie in the original photo."""
     view = scene.views[index]
-    network_from_original = view.original_from_network.double().inverse()
     pixel = ideal_from_photo(cloud.pixel[cloud.view_index == index].double(), view.lens)
-    at = pixel @ network_from_original[:2, :2].mT + network_from_original[:2, 2]
-    column, row = at.floor().long().unbind(-1)
+    column, row, _ = network_pixels(view, pixel)
     trusted = torch.zeros(view.height, view.width, dtype=torch.bool)
-    trusted[row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)] = True
+    trusted[row, column] = True
     return trusted
 
 

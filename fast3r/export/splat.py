@@ -5,7 +5,6 @@ nerfstudio, with masks where there are any. Programs of that kind disagree about
 and about lenses, so here photos stand upright and lines are straight: every camera is a PINHOLE.
 """
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -22,8 +21,7 @@ from fast3r.export.tracks import surest_of_each_view
 from fast3r.geometry.cameras import Camera, intrinsics_through, invert_rigid, project
 from fast3r.scene.point_cloud import Cloud, PointCloud
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.scene.refinement.photos import is_video_frame
-from fast3r.views.decode import UnreadablePhotoError, open_image
+from fast3r.views.decode import open_image
 from fast3r.views.exif import read_exif
 from fast3r.views.photos import read_again
 from fast3r.views.turning import quarter_turns, turned
@@ -56,21 +54,13 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
     straight = replace(scene, views=views, cameras=cameras)
     drawn = replace(drawn, pixel=_pixels(straight, drawn))
     write_binary(colmap_model(straight, cloud=drawn), path / "sparse" / "0")
-    transforms_json.write(straight, path / "transforms.json", cloud=drawn)
-    _name_folder(path / "transforms.json")
+    transforms_json.write(straight, path / "transforms.json", cloud=drawn, photos="images/")
 
 
 def _photo(view: View) -> View:
     """Return the view at the size of its photo, upright and without lens."""
     size = max(view.original_height, view.original_width)
-    if view.source is not None and not is_video_frame(view):
-        try:
-            again = read_again(view, size=size)
-        except UnreadablePhotoError:
-            again = None
-        if again is not None:
-            return again
-    return turned(view, -quarter_turns(view))
+    return read_again(view, size=size) or turned(view, -quarter_turns(view))
 
 
 def _write_photo(view: View, photo: View, folder: Path) -> str:
@@ -132,11 +122,3 @@ def _pixels(scene: Reconstruction, cloud: PointCloud) -> Float[Tensor, "points 2
         seen, _ = project(cloud.points[own].double(), camera.intrinsics.double(), camera_from_world)
         pixels[own] = seen.to(pixels)
     return pixels
-
-
-def _name_folder(file: Path) -> None:
-    """Let a transforms.json name the photos by their place in the folder."""
-    document = json.loads(file.read_text(encoding="utf-8"))
-    for frame in document["frames"]:
-        frame["file_path"] = f"images/{frame['file_path']}"
-    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -10,8 +10,9 @@ from fast3r.geometry.cameras import Camera, invert_rigid, project
 from fast3r.geometry.lenses import photo_from_ideal
 from fast3r.scene.point_cloud import Cloud, PointCloud, concatenate, parts_of
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.photos import network_pixels
 
-DEPTH_TOLERANCE = 0.03
+_DEPTH_TOLERANCE = 0.03
 """A point is hidden where the depth map differs from its depth by more than this share."""
 
 MAX_SIGHTINGS = 2_000_000
@@ -32,13 +33,13 @@ class Sighting:
     """Distance from the projection of the point, float64."""
 
 
-def surest_of_each_view(cloud: Cloud, count: int, *, seed: int = 0) -> PointCloud:
+def surest_of_each_view(cloud: Cloud, count: int) -> PointCloud:
     """Return at most `count` points: equal shares of each view, drawn by confidence.
 
     Drawing instead of taking the best keeps the points spread over the photo. The draw is that
     of Efraimidis and Spirakis (2006): largest u^(1/confidence) with u uniform in (0, 1).
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     drawn: list[PointCloud] = []
     logs: list[Tensor] = []
     for part in parts_of(cloud):
@@ -64,29 +65,22 @@ def _largest_of_each_view(
     return [cloud.take(chosen)], [log[chosen]]
 
 
-def sightings(
-    scene: Reconstruction,
-    cloud: PointCloud,
-    *,
-    depth_tolerance: float = DEPTH_TOLERANCE,
-    max_sightings: int = MAX_SIGHTINGS,
-    seed: int = 0,
-) -> dict[int, Sighting]:
+def sightings(scene: Reconstruction, cloud: PointCloud) -> dict[int, Sighting]:
     """Return, for each registered view, the points of the cloud that it sees.
 
     A view sees a point that it gave, and one that projects into its photo where its own depth
     map agrees. The second kind of position is the projection itself: these are no matches of
     image features, so bundle adjustment would find nothing to improve in them. Where there are
-    more than `max_sightings` in all, some of the second kind are left out at random.
+    more than `MAX_SIGHTINGS` in all, some of the second kind are left out at random.
     """
     points = cloud.points.double()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     seen: dict[int, Sighting] = {}
     share = 1.0
     for i, _, camera in scene.posed_views():
-        sighting = _sighting(scene, i, camera, cloud, points, depth_tolerance)
+        sighting = _sighting(scene, i, camera, cloud, points)
         seen[i] = _thinned(sighting, cloud.view_index == i, share, generator)
-        if sum(len(s.point_index) for s in seen.values()) > max_sightings:
+        if sum(len(s.point_index) for s in seen.values()) > MAX_SIGHTINGS:
             share /= 2
             for k, other in seen.items():
                 seen[k] = _thinned(other, cloud.view_index == k, 0.5, generator)
@@ -110,14 +104,13 @@ def _sighting(
     camera: Camera,
     cloud: PointCloud,
     points: Float[Tensor, "points 3"],
-    depth_tolerance: float,
 ) -> Sighting:
     camera_from_world = invert_rigid(camera.world_from_camera.double())
     ideal, depth = project(points, camera.intrinsics.double(), camera_from_world)
     projected = photo_from_ideal(ideal, camera.lens)
     own = cloud.view_index == index
     surface = _depth_at(scene, index, ideal, projected)
-    agrees = (surface - depth).abs() <= depth_tolerance * depth
+    agrees = (surface - depth).abs() <= _DEPTH_TOLERANCE * depth
     chosen = torch.nonzero(own | ((depth > 0) & agrees))[:, 0]
     xy = torch.where(own[:, None], cloud.pixel.double(), projected)[chosen]
     error_px = torch.linalg.vector_norm(xy - projected[chosen], dim=-1)
@@ -139,11 +132,8 @@ def _depth_at(
         xy: The pixels.
     """
     view = scene.views[index]
-    affine = view.original_from_network.double().inverse()
-    network = (ideal @ affine[:2, :2].mT + affine[:2, 2]).floor()
     size = xy.new_tensor([view.original_width, view.original_height])
     inside = ((xy >= 0) & (xy < size)).all(dim=-1)
-    inside &= ((network >= 0) & (network < xy.new_tensor([view.width, view.height]))).all(dim=-1)
-    column, row = network.where(inside[:, None], 0).long().unbind(-1)
-    inside &= scene.valid(index)[row, column]
+    column, row, known = network_pixels(view, ideal)
+    inside &= known & scene.valid(index)[row, column]
     return scene.depth[index].double()[row, column].where(inside, torch.nan)

@@ -24,7 +24,9 @@ MAX_POINTS = 100_000
 """Enough to start Gaussian splatting, which makes one Gaussian of each."""
 
 
-def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> None:
+def write(
+    scene: Reconstruction, path: Path, *, cloud: Cloud | None = None, photos: str = ""
+) -> None:
     """Write the registered views, and the start of a splat as `sparse_pc.ply` beside.
 
     Poses are camera to world with OpenGL axes (x right, y up, z backward); intrinsics are in
@@ -33,6 +35,12 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
     OPENCV_FISHEYE with their coefficients; panoramas by their faces. Where masks hide parts of
     photos, they are written into a folder beside (see `write_masks`).
 
+    Args:
+        scene: What to write.
+        path: The file.
+        cloud: Points to start from; without it the scene's own.
+        photos: Where the photos are as seen from the file, with a slash at its end.
+
     Raises:
         ValueError: No view has a camera, or a lens is none that nerfstudio knows.
     """
@@ -40,10 +48,10 @@ def write(scene: Reconstruction, path: Path, *, cloud: Cloud | None = None) -> N
     cloud = scene.view_clouds() if cloud is None else cloud
     masks = path.with_name(f"{path.stem}_masks")
     masked = write_masks(scene, masks)
-    frames = [_frame(view, camera) for _, view, camera in scene.posed_views()]
-    if masked:
-        for frame in frames:
-            frame["mask_path"] = f"{masks.name}/{frame['file_path']}.png"
+    frames = []
+    for _, view, camera in scene.posed_views():
+        mask = {"mask_path": f"{masks.name}/{view.name}.png"} if masked else {}
+        frames.append({"file_path": photos + view.name, **_camera(view, camera), **mask})
     document = {
         "camera_model": camera_model,
         "applied_transform": torch.eye(4)[:3].tolist(),
@@ -80,11 +88,10 @@ def _coefficients(lens: Lens, name: str) -> dict[str, float]:
     return {key: value for key, value in lens.coefficients.items() if key in kept}
 
 
-def _frame(view: View, camera: Camera) -> dict[str, object]:
+def _camera(view: View, camera: Camera) -> dict[str, object]:
     intrinsics = camera.intrinsics
     opencv_from_opengl = torch.diag(camera.world_from_camera.new_tensor([1, -1, -1, 1]))
     return {
-        "file_path": view.name,
         "w": camera.width,
         "h": camera.height,
         "fl_x": intrinsics[0, 0].item(),

@@ -8,30 +8,36 @@ from torch import Tensor
 
 from fast3r.geometry.robust import (
     LOG_RARE,
+    MEDIAN_LENGTH_3D,
+    MEDIAN_POINTS,
     even_sample,
     geman_mcclure_weight,
     log_false_alarms,
-    off_mps,
     take_points,
     usable_weights,
     weighted_median,
 )
-from fast3r.geometry.transforms import Similarity, fit_similarity, in_double, triangle_frame
+from fast3r.geometry.transforms import (
+    Similarity,
+    fit_similarity,
+    in_double,
+    off_mps,
+    triangle_frame,
+)
 
 _MIN_POINTS = 6
+# A pair within this distance in the world is an inlier; in units of the median distance of the
+# view's world points from their centre.
+_MAX_DISTANCE = 0.2
 # Bounds memory.
 _VIEWS_AT_ONCE = 128
 _SAMPLE_POINTS = 8192
 # So many triples contain one without outliers, with 98 % probability, among 75 % outliers.
 _TRIPLES, _SCORED_POINTS = 256, 256
-# Medians sort, which is slow; a thousand points give them to 3 %.
-_MEDIAN_POINTS = 1024
 _STEPS = 8
 # Keeps the weights of noiseless points finite.
 _MIN_SCALE = 1e-4
 _SCALE_DEVIATIONS = 3.0
-# The length of a 3D Gaussian error of standard deviation 1 per axis has this median.
-_MEDIAN_LENGTH = 1.538
 # Points on a line leave the rotation about it free; the rounding of float32 fakes 1e-7.
 _MIN_THICKNESS = 1e-3
 
@@ -56,7 +62,6 @@ def align_local_to_world(
     *,
     confidence: Float[Tensor, "views points"] | None = None,
     mask: Bool[Tensor, "views points"] | None = None,
-    max_distance: float = 0.2,
     min_inlier_ratio: float = 0.15,
     seed: int = 0,
 ) -> Alignment:
@@ -70,17 +75,12 @@ def align_local_to_world(
         world_points: The same points in the world.
         confidence: Relative trust in each pair; 0 or less excludes it.
         mask: False excludes a pair; pads views of unequal numbers of points.
-        max_distance: A pair within this distance in the world is an inlier; in units of the
-            median distance of the view's world points from their centre.
         min_inlier_ratio: With a smaller share of inliers a view is not aligned.
         seed: Of the sampling.
 
     Raises:
-        ValueError: With fewer than 3 points per view (exclude points with `mask`), or if
-            `max_distance` is not between 0 and 1.
+        ValueError: With fewer than 3 points per view (exclude points with `mask`).
     """
-    if not 0 < max_distance < 1:
-        raise ValueError(f"max_distance must lie between 0 and 1, got {max_distance}")
     if local_points.shape[1] < 3:
         raise ValueError(
             f"a similarity needs at least 3 points per view, got {local_points.shape[1]}; "
@@ -90,7 +90,7 @@ def align_local_to_world(
     weights = usable_weights(pairs, confidence, mask)
     pairs, weights = off_mps(pairs.where(weights[..., None] > 0, 0)), off_mps(weights)
     parts = [
-        _align(some, their_weights, max_distance, min_inlier_ratio, seed)
+        _align(some, their_weights, min_inlier_ratio, seed)
         for some, their_weights in zip(
             pairs.split(_VIEWS_AT_ONCE), weights.split(_VIEWS_AT_ONCE), strict=True
         )
@@ -104,7 +104,6 @@ def align_local_to_world(
 def _align(
     pairs: Float[Tensor, "views points 6"],
     weights: Float[Tensor, "views points"],
-    max_distance: float,
     min_inlier_ratio: float,
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -116,19 +115,18 @@ def _align(
     local, world = take_points(pairs, chosen).split(3, dim=-1)
     # The sample is drawn by weight, so that its members weigh the same.
     weights = (weights.gather(1, chosen) > 0).to(local)
-    allowed = max_distance * _spread(world, weights)
+    allowed = _MAX_DISTANCE * _spread(world, weights)
     fit = _best_of_triangles(local, world, weights, allowed, generator)
     fit, kept = _refine(fit, local, world, weights, allowed)
     near = _distance_squared(fit, local, world) < allowed.square()[:, None]
     inlier_ratio = (near & (weights > 0)).sum(dim=-1) / weights.sum(dim=-1).clamp(min=1)
     # At the centre of a view's points, about this share of them is so near.
-    chance = torch.full_like(inlier_ratio, max_distance**3)
+    chance = torch.full_like(inlier_ratio, _MAX_DISTANCE**3)
     aligned = (
         (inlier_ratio >= min_inlier_ratio)
         & (inlier_ratio * trials >= _MIN_POINTS)
         & (log_false_alarms(inlier_ratio, trials, chance, _TRIPLES) < LOG_RARE)
         & (_thickness(local, kept) > _MIN_THICKNESS)
-        & fit.matrix.isfinite().flatten(1).all(dim=-1)
     )
     return (
         fit.scale.where(aligned, torch.nan),
@@ -143,7 +141,7 @@ def _spread(
     points: Float[Tensor, "views points 3"], weights: Float[Tensor, "views points"]
 ) -> Float[Tensor, " views"]:
     """Return the median distance of points from their median."""
-    points, weights = points[:, :_MEDIAN_POINTS], weights[:, :_MEDIAN_POINTS]
+    points, weights = points[:, :MEDIAN_POINTS], weights[:, :MEDIAN_POINTS]
     centre = weighted_median(points.mT, weights[:, None].expand(-1, 3, -1))
     return weighted_median(torch.linalg.vector_norm(points - centre[:, None], dim=-1), weights)
 
@@ -164,12 +162,7 @@ def _best_of_triangles(
     # Comparing also turns the nan of a flat triangle into a full error.
     gain = (1 - relative).where(relative < 1, 0) * weights[:, None, few]
     best = gain.sum(dim=-1).argmax(dim=-1)
-    each = torch.arange(len(local), device=local.device)
-    return Similarity(
-        candidates.scale[each, best],
-        candidates.rotation[each, best],
-        candidates.translation[each, best],
-    )
+    return candidates[torch.arange(len(local), device=local.device), best]
 
 
 def _between_triangles(
@@ -216,9 +209,9 @@ def _noise(
     gate: Float[Tensor, " views"],
 ) -> Float[Tensor, " views"]:
     """Return the standard deviation per axis of the distances within a gate, robustly."""
-    few, weights = squared[:, :_MEDIAN_POINTS], weights[:, :_MEDIAN_POINTS]
+    few, weights = squared[:, :MEDIAN_POINTS], weights[:, :MEDIAN_POINTS]
     inside = weights * (few < gate.square()[:, None])
-    return weighted_median(few, inside).sqrt() / _MEDIAN_LENGTH
+    return weighted_median(few, inside).sqrt() / MEDIAN_LENGTH_3D
 
 
 def _thickness(

@@ -34,6 +34,19 @@ class Camera:
     lens: Lens | None = None
     """Bends ideal pixels into those of the photo; None where they are the same."""
 
+    def lifted(
+        self, ideal: Float[Tensor, "points 2"], depth: Float[Tensor, " points"]
+    ) -> Float[Tensor, "points 3"]:
+        """Return the world points seen at ideal pixels, in float64.
+
+        Args:
+            ideal: In float64.
+            depth: Distance along the camera's z axis, not along the ray.
+        """
+        points = rays_through(ideal, self.intrinsics.double()) * depth[:, None]
+        pose = self.world_from_camera.double()
+        return points @ pose[:3, :3].mT + pose[:3, 3]
+
 
 def pixel_grid(
     height: int, width: int, device: torch.device | str | None = None
@@ -67,6 +80,13 @@ def intrinsics_through(
     intrinsics of the original photo.
     """
     return target_from_source @ intrinsics
+
+
+def pixels_through(
+    target_from_source: Float[Tensor, "3 3"], pixels: Float[Tensor, "*points 2"]
+) -> Float[Tensor, "*points 2"]:
+    """Return where an affine map takes pixels, such as a view's `original_from_network`."""
+    return pixels @ target_from_source[:2, :2].mT + target_from_source[:2, 2]
 
 
 def invert_rigid(

@@ -1,30 +1,30 @@
 """Focal lengths from pointmaps in their own camera's frame."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import pixel_grid
 from fast3r.geometry.robust import (
+    MEDIAN_LENGTH_2D,
+    MEDIAN_POINTS,
     even_sample,
     every_nth,
     geman_mcclure_weight,
-    off_mps,
     take_points,
     usable_weights,
     weighted_median,
 )
+from fast3r.geometry.transforms import off_mps
 
 _SAMPLE_POINTS, _MIN_POINTS = 16384, 10
 # A point is explained if it lands near its pixel: within this fraction of the pixels' root mean
 # square distance from the principal point. By chance under 2 % do.
 _NEAR, _MIN_SHARE = 0.15, 0.15
+# Of the points, as many do not count: those of least confidence.
+_LEAST_SHARE = 0.1
 _STEPS = 10
-# Medians sort, which is slow; a thousand points give the noise to 3 %.
-_MEDIAN_POINTS = 1024
 _SCALE_DEVIATIONS = 3.0
-# The length of a 2D Gaussian error of standard deviation 1 per axis has the median sqrt(2 ln 2).
-_MEDIAN_LENGTH = 1.1774
 # Keeps the weights of noiseless points finite; a thousandth of a pixel at a focal of 1000.
 _MIN_SCALE = 1e-6
 
@@ -34,9 +34,7 @@ def estimate_focal(
     points: Float[Tensor, "views height width 3"],
     confidence: Float[Tensor, "views height width"] | None = None,
     *,
-    mask: Bool[Tensor, "views height width"] | None = None,
     principal_point: Float[Tensor, "views 2"] | None = None,
-    min_conf_percentile: float = 10.0,
     seed: int = 0,
 ) -> Float[Tensor, " views"]:
     """Return the focal length of each view in pixels, nan where the points do not tell it.
@@ -46,27 +44,22 @@ def estimate_focal(
 
     A pixel p (from the principal point) should see its point along the slope p / f. The inverse
     focal is fitted to the slopes x/z and y/z, so that noise in the points does not bias it, by
-    reweighting with Geman-McClure from a median start; of large views a sample of 16384 points
-    is used.
+    reweighting with Geman-McClure from a median start. The least sure tenth of the points does not
+    count; of large views a sample of 16384 points is used.
 
     Args:
         points: In the frame of the camera that saw them; the world frame will do for the view
             that defines it.
         confidence: Relative trust in each point; 0 or less excludes it.
-        mask: False excludes a point.
         principal_point: In pixels; the image centre by default.
-        min_conf_percentile: Points less confident than this percentile of their view do not
-            count.
         seed: Of the sampling.
     """
     offsets = _offsets(points, principal_point)
     step = every_nth(offsets.shape[1])
     flat = points.flatten(1, 2)[:, ::step]
     trust = None if confidence is None else confidence.flatten(1)[:, ::step]
-    inside = None if mask is None else mask.flatten(1)[:, ::step]
-    weights = _weights(flat, trust, inside)
-    focal_px = _fit(flat, offsets[:, ::step], weights, min_conf_percentile, seed)
-    return focal_px.to(points.device)
+    weights = usable_weights(flat, trust, mask=flat[..., 2] > 0)
+    return _fit(flat, offsets[:, ::step], weights, seed).to(points.device)
 
 
 def _offsets(
@@ -80,21 +73,10 @@ def _offsets(
     return grid - principal_point[:, None]
 
 
-def _weights(
-    points: Float[Tensor, "views points 3"],
-    confidence: Float[Tensor, "views points"] | None,
-    mask: Bool[Tensor, "views points"] | None,
-) -> Float[Tensor, "views points"]:
-    """Return the confidence of usable points in front of the camera and 0 for all others."""
-    ahead = points[..., 2] > 0
-    return usable_weights(points, confidence, ahead if mask is None else ahead & mask)
-
-
 def _fit(
     points: Float[Tensor, "views points 3"],
     offsets: Float[Tensor, "views points 2"],
     weights: Float[Tensor, "views points"],
-    min_conf_percentile: float,
     seed: int,
 ) -> Float[Tensor, " views"]:
     points, offsets, weights = (off_mps(part.float()) for part in (points, offsets, weights))
@@ -103,7 +85,7 @@ def _fit(
     generator = torch.Generator().manual_seed(seed)
     chosen = even_sample((weights > 0).float(), count, generator)
     points, offsets = take_points(points, chosen), take_points(offsets, chosen)
-    weights = _above_percentile(weights.gather(1, chosen), min_conf_percentile)
+    weights = _without_the_least(weights.gather(1, chosen))
     slopes = points[..., :2] / points[..., 2:]
     slopes = slopes.where(weights[..., None] > 0, 0)
     focal_px = 1 / _fit_inverse_focal(slopes, offsets, weights)
@@ -111,13 +93,11 @@ def _fit(
     return focal_px.where(believed & enough, torch.nan)
 
 
-def _above_percentile(
-    weights: Float[Tensor, "views points"], percentile: float
-) -> Float[Tensor, "views points"]:
-    """Return the weights with those below a percentile of the positive ones set to 0."""
+def _without_the_least(weights: Float[Tensor, "views points"]) -> Float[Tensor, "views points"]:
+    """Return the weights with the least of the positive ones set to 0."""
     usable = weights.where(weights > 0, torch.nan)
     # View by view, as torch refuses quantiles of more than 16 million numbers in all.
-    least = torch.stack([view.nanquantile(percentile / 100) for view in usable])
+    least = torch.stack([view.nanquantile(_LEAST_SHARE) for view in usable])
     return weights.where(weights >= least[:, None], 0)
 
 
@@ -135,10 +115,10 @@ def _fit_inverse_focal(
     gate = torch.full_like(inverse, torch.inf)
     for _ in range(_STEPS):
         error = (slopes - inverse[:, None, None] * offsets).square().sum(dim=-1)
-        few = error[:, :_MEDIAN_POINTS]
-        inside = weights[:, :_MEDIAN_POINTS] * (few < gate.square()[:, None])
+        few = error[:, :MEDIAN_POINTS]
+        inside = weights[:, :MEDIAN_POINTS] * (few < gate.square()[:, None])
         noise = weighted_median(few, inside).sqrt()
-        gate = (_SCALE_DEVIATIONS / _MEDIAN_LENGTH * noise).clamp(min=_MIN_SCALE)
+        gate = (_SCALE_DEVIATIONS / MEDIAN_LENGTH_2D * noise).clamp(min=_MIN_SCALE)
         robust = weights * geman_mcclure_weight(error, gate[:, None])
         inverse = (robust * product).sum(dim=-1) / (robust * squared_offset).sum(dim=-1)
     return inverse.where(inverse > 0, torch.nan)

@@ -11,7 +11,6 @@ Antonante, Tzoumas and Carlone, 2020), so that right ones find together against 
 """
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,13 +96,13 @@ def solve_pose_graph(world_from_node: Similarity, links: Links) -> PoseGraph:
     return PoseGraph(nodes, weight > 0, (squared / 7).sqrt())
 
 
-def follow_links(links: Links, count: int, *, start: int = 0) -> Similarity:
-    """Return the nodes in the frame of one of them, along the surest undoubted links.
+def follow_links(links: Links, count: int) -> Similarity:
+    """Return the nodes in the frame of the first one, along the surest undoubted links.
 
     Each node is reached by the path of the least sum of variances (Dijkstra, 1959); nodes that
     cannot be reached are nan.
     """
-    frames = {start: _identity()}
+    frames = {0: Similarity.identity()}
     cost = links.sigma.square().sum(dim=-1).tolist()
     neighbours: list[list[tuple[int, int]]] = [[] for _ in range(count)]
     ends = zip(links.first.tolist(), links.second.tolist(), links.doubted.tolist(), strict=True)
@@ -111,7 +110,7 @@ def follow_links(links: Links, count: int, *, start: int = 0) -> Similarity:
         if not doubted:
             neighbours[first].append((second, link))
             neighbours[second].append((first, link))
-    waiting = [(cost[link], start, node, link) for node, link in neighbours[start]]
+    waiting = [(cost[link], 0, node, link) for node, link in neighbours[0]]
     heapq.heapify(waiting)
     while waiting:
         far, known, node, link = heapq.heappop(waiting)
@@ -120,13 +119,14 @@ def follow_links(links: Links, count: int, *, start: int = 0) -> Similarity:
         frames[node] = frames[known] @ _across(links, link, node)
         for beyond, onward in neighbours[node]:
             heapq.heappush(waiting, (far + cost[onward], node, beyond, onward))
-    unknown = Similarity(*(torch.full_like(part, torch.nan) for part in _parts(_identity())))
-    return stacked([frames.get(node, unknown) for node in range(count)])
+    nan = torch.tensor(torch.nan, dtype=torch.float64)
+    unknown = Similarity(nan, nan.expand(3, 3), nan.expand(3))
+    return Similarity.stack([frames.get(node, unknown) for node in range(count)])
 
 
 def _across(links: Links, link: int, node: int) -> Similarity:
     """Return where a node lies in the other node of a link."""
-    first, second = _at(links.first_from_joint, link), _at(links.second_from_joint, link)
+    first, second = links.first_from_joint[link], links.second_from_joint[link]
     if links.second[link] == node:
         return first @ second.inverse()
     return second @ first.inverse()
@@ -186,11 +186,16 @@ def _cost(nodes: Similarity, links: Links, weight: Float[Tensor, " links"]) -> f
     return (weight * _residual(nodes, links).square().sum(dim=-1)).sum().item()
 
 
+def _gap(nodes: Similarity, links: Links) -> Similarity:
+    """Return what lies between the two places of each joint."""
+    first = nodes[links.first] @ links.first_from_joint
+    second = nodes[links.second] @ links.second_from_joint
+    return first.inverse() @ second
+
+
 def _residual(nodes: Similarity, links: Links) -> Float[Tensor, "links 7"]:
-    """Return what lies between the two places of each joint, in standard deviations."""
-    first = _at(nodes, links.first) @ links.first_from_joint
-    second = _at(nodes, links.second) @ links.second_from_joint
-    gap = first.inverse() @ second
+    """Return the gaps in standard deviations."""
+    gap = _gap(nodes, links)
     parts = (rotation_log(gap.rotation), gap.translation, gap.scale.log()[:, None])
     return torch.cat(parts, dim=-1) / links.sigma
 
@@ -209,12 +214,15 @@ class _Normal:
         elimination: BlockElimination,
     ) -> None:
         self._elimination = elimination
-        first, second = _at(nodes, links.first), _at(nodes, links.second)
-        turn = _log_turn(first, second, links)
+        first, second = nodes[links.first], nodes[links.second]
+        turn = _log_turn(_gap(nodes, links).rotation)
         root = weight.sqrt()[:, None]
         scale = (root / links.sigma)[..., None]
-        by_first = _by_first(first.inverse() @ second, links, turn) * scale
-        by_second = _by_second(first, second, links, turn) * scale
+        joint, joint_from_first = links.second_from_joint, links.first_from_joint.inverse()
+        joint_from_second = (first @ links.first_from_joint).inverse() @ second
+        # Moving the first node is moving all behind it the other way.
+        by_first = -_by_move(first.inverse() @ second @ joint, joint_from_first, turn) * scale
+        by_second = _by_move(joint, joint_from_second, turn) * scale
         # The first node does not move.
         by_first[links.first == 0] = 0
         by_second[links.second == 0] = 0
@@ -238,13 +246,11 @@ class _Normal:
         return self._elimination.solve(diagonal, self._couplings, self._target)
 
 
-def _log_turn(first: Similarity, second: Similarity, links: Links) -> Float[Tensor, "links 3 3"]:
+def _log_turn(gap: Float[Tensor, "links 3 3"]) -> Float[Tensor, "links 3 3"]:
     """Return how the rotation vector of each gap changes when the gap turns in its own frame.
 
     The inverse of the right Jacobian of SO(3) (Chirikjian, 2012, equation 10.86).
     """
-    gap = (first.rotation @ links.first_from_joint.rotation).mT
-    gap = gap @ second.rotation @ links.second_from_joint.rotation
     vector = rotation_log(gap)
     angle = torch.linalg.vector_norm(vector, dim=-1)[:, None, None]
     near = angle < 1e-4
@@ -255,29 +261,17 @@ def _log_turn(first: Similarity, second: Similarity, links: Links) -> Float[Tens
     return eye + cross / 2 + factor.where(~near, 1 / 12) * (cross @ cross)
 
 
-def _by_first(
-    first_from_second: Similarity, links: Links, turn: Float[Tensor, "links 3 3"]
+def _by_move(
+    joint: Similarity, target_from_node: Similarity, turn: Float[Tensor, "links 3 3"]
 ) -> Float[Tensor, "links 7 7"]:
-    """Return how the gaps change when their first node moves."""
-    joint_from_first = links.first_from_joint.inverse()
-    there = first_from_second @ links.second_from_joint
-    linear = joint_from_first.scale[:, None, None] * joint_from_first.rotation
-    jacobian = linear.new_zeros(len(linear), 7, 7)
-    jacobian[:, :3, :3] = -turn @ there.rotation.mT
-    jacobian[:, 3:6, :3] = linear @ cross_matrix(there.translation)
-    jacobian[:, 3:6, 3:6] = -linear
-    jacobian[:, 3:6, 6] = -(linear @ there.translation[..., None])[..., 0]
-    jacobian[:, 6, 6] = -1
-    return jacobian
+    """Return how gaps change when the node before the second place of their joints moves.
 
-
-def _by_second(
-    first: Similarity, second: Similarity, links: Links, turn: Float[Tensor, "links 3 3"]
-) -> Float[Tensor, "links 7 7"]:
-    """Return how the gaps change when their second node moves."""
-    joint_from_second = (first @ links.first_from_joint).inverse() @ second
-    joint = links.second_from_joint
-    linear = joint_from_second.scale[:, None, None] * joint_from_second.rotation
+    Args:
+        joint: Where that place lies in the node.
+        target_from_node: To the frame in which the gap is told, that of the first place.
+        turn: From `_log_turn`.
+    """
+    linear = target_from_node.scale[:, None, None] * target_from_node.rotation
     jacobian = linear.new_zeros(len(linear), 7, 7)
     jacobian[:, :3, :3] = turn @ joint.rotation.mT
     jacobian[:, 3:6, :3] = -linear @ cross_matrix(joint.translation)
@@ -299,22 +293,3 @@ def _check_tied(count: int, links: Links) -> None:
             f"{len(lost)} of {count} nodes are tied to the first by no undoubted link, "
             f"such as node {lost[0]}; leave them out"
         )
-
-
-def stacked(frames: Sequence[Similarity]) -> Similarity:
-    """Return single similarities as one batch."""
-    columns = zip(*(_parts(frame) for frame in frames), strict=True)
-    return Similarity(*(torch.stack(column) for column in columns))
-
-
-def _parts(frame: Similarity) -> tuple[Tensor, Tensor, Tensor]:
-    return frame.scale, frame.rotation, frame.translation
-
-
-def _at(frames: Similarity, index: Int[Tensor, " chosen"] | int) -> Similarity:
-    return Similarity(*(part[index] for part in _parts(frames)))
-
-
-def _identity() -> Similarity:
-    eye = torch.eye(3, dtype=torch.float64)
-    return Similarity(eye[0, 0], eye, torch.zeros(3, dtype=torch.float64))

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fast3r.geometry.robust import geman_mcclure_weight, weighted_median
+from fast3r.geometry.robust import MEDIAN_LENGTH_2D, geman_mcclure_weight, weighted_median
 from fast3r.geometry.transforms import in_double, rotation_exp
 
 # Nearer points (in units of the world's spread) count as behind the camera.
@@ -65,40 +65,29 @@ def noise_px(
 ) -> Float[Tensor, " views"]:
     """Return the standard deviation per axis of the errors below a threshold, robustly."""
     below = squared < threshold_px**2
-    median = weighted_median(squared, below.to(squared)).sqrt()
-    # The length of a 2D Gaussian error has the median sqrt(2 ln 2).
-    return median / 1.1774
+    return weighted_median(squared, below.to(squared)).sqrt() / MEDIAN_LENGTH_2D
 
 
 def gauss_newton_step(
-    seen: Sightings,
-    poses: Float[Tensor, "views 3 4"],
-    scale_px: Float[Tensor, " views"],
-    *,
-    refine_focal: bool = False,
-) -> tuple[Float[Tensor, "views 3 4"], Float[Tensor, "views 2"]]:
-    """Return poses and focal lengths after one step on Geman-McClure reweighted errors."""
-    jacobian = _weighted_jacobian(seen, poses, scale_px, refine_focal)
+    seen: Sightings, poses: Float[Tensor, "views 3 4"], scale_px: Float[Tensor, " views"]
+) -> Float[Tensor, "views 3 4"]:
+    """Return poses after one step on Geman-McClure reweighted errors."""
+    jacobian = _weighted_jacobian(seen, poses, scale_px)
     normal = in_double(jacobian @ jacobian.mT)
     hessian, gradient = normal[:, :-1, :-1], normal[:, :-1, -1]
     step = -_solve_damped(hessian, gradient).to(poses)
-    turn, shift = step[:, :3], step[:, 3:6]
+    turn, shift = step.split(3, dim=1)
     moved = rotation_exp(turn) @ poses
-    moved = torch.cat((moved[..., :3], moved[..., 3:] + shift[..., None]), dim=-1)
-    focal_px = seen.focal_px * step[:, 6:].exp() if refine_focal else seen.focal_px
-    return moved, focal_px
+    return torch.cat((moved[..., :3], moved[..., 3:] + shift[..., None]), dim=-1)
 
 
 def _weighted_jacobian(
-    seen: Sightings,
-    poses: Float[Tensor, "views 3 4"],
-    scale_px: Float[Tensor, " views"],
-    refine_focal: bool,
-) -> Float[Tensor, "views parameters points"]:
-    """Return the rows of the least-squares problem: parameters, and the residual last.
+    seen: Sightings, poses: Float[Tensor, "views 3 4"], scale_px: Float[Tensor, " views"]
+) -> Float[Tensor, "views 7 rows"]:
+    """Return the rows of the least-squares problem: six parameters, and the residual last.
 
-    Parameters are a turn and a shift of the camera frame and, if asked, the logarithm of the
-    focal length. The residuals along x fill the first half of the last axis, y the second.
+    Parameters are a turn and a shift of the camera frame. The residuals along x fill the first half
+    of the last axis, y the second.
     """
     x, y, z = torch.baddbmm(poses[..., 3:], poses[..., :3], seen.points).unbind(1)
     inverse = z.clamp(min=_NEAREST).reciprocal()
@@ -110,8 +99,7 @@ def _weighted_jacobian(
     weights = geman_mcclure_weight(squared, scale_px[:, None]) * seen.weights
     root = weights.mul_(z > _NEAREST).sqrt_()
     root_x, root_y = root * focal_x, root * focal_y
-    parameters = 8 if refine_focal else 7
-    rows = a.new_zeros((len(a), parameters, 2, a.shape[-1]))
+    rows = a.new_zeros((len(a), 7, 2, a.shape[-1]))
     ab = a * b
     for axis, entries in enumerate(
         (
@@ -122,18 +110,14 @@ def _weighted_jacobian(
         for parameter, entry in enumerate(entries):
             if entry is not None:
                 torch.mul(entry, (root_x, root_y)[axis], out=rows[:, parameter, axis])
-    if refine_focal:
-        torch.mul(a, root_x, out=rows[:, 6, 0])
-        torch.mul(b, root_y, out=rows[:, 6, 1])
     torch.mul(right, root, out=rows[:, -1, 0])
     torch.mul(down, root, out=rows[:, -1, 1])
     return rows.flatten(2)
 
 
 def _solve_damped(
-    hessian: Float[Tensor, "views parameters parameters"],
-    gradient: Float[Tensor, "views parameters"],
-) -> Float[Tensor, "views parameters"]:
+    hessian: Float[Tensor, "views 6 6"], gradient: Float[Tensor, "views 6"]
+) -> Float[Tensor, "views 6"]:
     """Return the Gauss-Newton step, barely damped; nan where nothing determines it."""
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
     damped = hessian + torch.diag_embed(1e-6 * diagonal)
@@ -149,7 +133,7 @@ def determinacy(
     ratio between the image change of the least visible combination of motions and that of one
     motion alone.
     """
-    jacobian = _weighted_jacobian(seen, poses, scale_px, refine_focal=False)[:, :-1]
+    jacobian = _weighted_jacobian(seen, poses, scale_px)[:, :-1]
     hessian = in_double(jacobian @ jacobian.mT)
     root = hessian.diagonal(dim1=-2, dim2=-1).sqrt()
     correlation = hessian / (root[:, :, None] * root[:, None, :])

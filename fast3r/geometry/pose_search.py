@@ -14,8 +14,12 @@ from fast3r.geometry.p3p import solve_p3p
 from fast3r.geometry.pose_refinement import Sightings, gauss_newton_step
 from fast3r.geometry.transforms import in_double
 
-# The first round serves most views; those left over take larger ones.
-_FIRST_TRIPLES, _MOST_TRIPLES = 64, 256
+# The first round serves most views; those left over take larger ones. In all, so many triples
+# survive 80 % outliers.
+_FIRST_TRIPLES, _MOST_TRIPLES, _ALL_TRIPLES = 64, 256, 2048
+MAX_CANDIDATES = 4 * _ALL_TRIPLES
+"""Poses that are tried for a view at most: each triple gives up to four."""
+
 _MISS_PROBABILITY = 1e-4
 # Points and candidates per view in the successive rankings of one round.
 _FIRST_POINTS, _FIRST_KEPT = 64, 12
@@ -24,20 +28,20 @@ _POLISHING_STEPS = 3
 
 
 def search_poses(
-    seen: Sightings, threshold_px: float, max_triples: int, generator: torch.Generator
+    seen: Sightings, threshold_px: float, generator: torch.Generator
 ) -> Float[Tensor, "views 3 4"]:
     """Return the best pose found for each view; nan where no triple gave one.
 
     Rounds go on for a view until an all-inlier triple has been missed with a probability below
-    one in ten thousand, judged by the best pose so far, or `max_triples` are spent.
+    one in ten thousand, judged by the best pose so far, or all triples are spent.
     """
     best = seen.points.new_full((len(seen.points), 3, 4), torch.nan)
     best_cost = seen.points.new_full((len(seen.points),), torch.inf)
     best_ratio = torch.zeros_like(best_cost)
     pending = torch.arange(len(best), device=best.device)
     spent = 0
-    while len(pending) > 0 and spent < max_triples:
-        count = min(max(spent, _FIRST_TRIPLES), _MOST_TRIPLES, max_triples - spent)
+    while len(pending) > 0 and spent < _ALL_TRIPLES:
+        count = min(max(spent, _FIRST_TRIPLES), _MOST_TRIPLES, _ALL_TRIPLES - spent)
         spent += count
         some = seen.of_views(pending)
         poses, cost, inlier_ratio = _search_round(some, threshold_px, count, generator)
@@ -66,7 +70,7 @@ def _search_round(
     polished = poses.flatten(0, 1)
     scale_px = polished.new_full((len(polished),), threshold_px)
     for _ in range(_POLISHING_STEPS):
-        polished, _ = gauss_newton_step(repeated, polished, scale_px)
+        polished = gauss_newton_step(repeated, polished, scale_px)
     candidates = torch.cat((poses, polished.unflatten(0, (views, kept))), dim=1)
     costs, inlier_ratios = _msac(few, candidates, threshold_px)
     cost, winner = costs.min(dim=1)

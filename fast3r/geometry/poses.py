@@ -5,7 +5,7 @@ steps on a sample and then on all points make it exact (pose_refinement.py).
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -20,22 +20,20 @@ from fast3r.geometry.pose_refinement import (
     noise_px,
     reprojection_squared,
 )
-from fast3r.geometry.pose_search import search_poses
+from fast3r.geometry.pose_search import MAX_CANDIDATES, search_poses
 from fast3r.geometry.robust import (
     LOG_RARE,
+    MEDIAN_POINTS,
     even_sample,
     log_false_alarms,
-    off_mps,
     take_points,
     usable_weights,
     weighted_median,
 )
-from fast3r.geometry.transforms import nearest_rotation
+from fast3r.geometry.transforms import nearest_rotation, off_mps
 
 _MIN_POINTS = 6
 _SAMPLE_POINTS, _SAMPLE_STEPS = 4096, 4
-# Medians sort, which is slow; a thousand points give them to 3 %.
-_MEDIAN_POINTS = 1024
 _FINAL_STEPS = 2
 # Bound memory; the second also lets a processor's cache hold the rows of the views at hand.
 _VIEWS_AT_ONCE, _FINAL_POINTS_AT_ONCE = 128, 2**18
@@ -59,18 +57,6 @@ class PoseEstimate(NamedTuple):
 
     reprojection_px: Float[Tensor, " views"]
     """Median reprojection error of those points; nan without any."""
-
-    intrinsics: Float[Tensor, "views 3 3"]
-    """As given, or with the refined focal lengths."""
-
-
-@dataclass(frozen=True)
-class _Options:
-    max_reprojection_px: float
-    min_inlier_ratio: float
-    max_triples: int
-    refine_focal: bool
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -109,8 +95,6 @@ def solve_poses(
     mask: Bool[Tensor, "views points"] | None = None,
     max_reprojection_px: float = 12.0,
     min_inlier_ratio: float = 0.15,
-    max_triples: int = 2048,
-    refine_focal: bool = False,
     seed: int = 0,
 ) -> PoseEstimate:
     """Return the pose of each view from its world points and the pixels that saw them.
@@ -128,49 +112,44 @@ def solve_poses(
         max_reprojection_px: A point within this distance of its pixel is an inlier. Two or
             three times the noise is best; the final fit estimates the noise itself.
         min_inlier_ratio: With a smaller share of inliers a view is not registered.
-        max_triples: Samples drawn at most; the default survives 80 % outliers.
-        refine_focal: Also improve each view's focal length, by one factor for x and y.
         seed: Of the sampling.
 
     Raises:
-        ValueError: If there is no view or no point at all, if the threshold is not positive, or
-            if no triple may be drawn.
+        ValueError: If there is no view or no point at all, or if the threshold is not positive.
     """
     if 0 in points.shape:
         raise ValueError(
             f"poses need at least one view and one point, got points of shape "
             f"{tuple(points.shape)}; exclude single points with `mask`"
         )
-    if max_reprojection_px <= 0 or max_triples < 1:
-        raise ValueError(
-            "max_reprojection_px must be positive and max_triples at least 1, "
-            f"got {max_reprojection_px} and {max_triples}"
-        )
-    options = _Options(max_reprojection_px, min_inlier_ratio, max_triples, refine_focal, seed)
+    if max_reprojection_px <= 0:
+        raise ValueError(f"max_reprojection_px must be positive, got {max_reprojection_px}")
     weights = usable_weights(points, confidence, mask)
     # Points that do not count must still be finite, as 0 times nan is nan.
     points = points.where(weights[..., None] > 0, 0)
     inputs = (points, pixels.expand(len(points), -1, -1), intrinsics, weights)
     views = _Views(*(off_mps(part.to(torch.float32)) for part in inputs))
     chunks = torch.arange(len(points), device=views.points.device).split(_VIEWS_AT_ONCE)
-    parts = [_solve(views.of(chunk), options) for chunk in chunks]
+    parts = [
+        _solve(views.of(chunk), max_reprojection_px, min_inlier_ratio, seed) for chunk in chunks
+    ]
     return PoseEstimate(*(torch.cat(field).to(points.device) for field in zip(*parts, strict=True)))
 
 
-def _solve(views: _Views, options: _Options) -> PoseEstimate:
-    generator = torch.Generator().manual_seed(options.seed)
+def _solve(views: _Views, threshold_px: float, min_inlier_ratio: float, seed: int) -> PoseEstimate:
+    generator = torch.Generator().manual_seed(seed)
     sample = _sample(views, generator)
     frame = _frame_of(sample)
     seen = _observe(sample, frame)
-    poses = search_poses(seen, options.max_reprojection_px, options.max_triples, generator)
-    seen, poses = _refine_on_sample(seen, poses, options)
-    seen, poses = _refine_on_all(views, frame, seen, poses, options)
+    poses = search_poses(seen, threshold_px, generator)
+    for _ in range(_SAMPLE_STEPS):
+        poses = gauss_newton_step(seen, poses, _robust_scale_px(seen, poses, threshold_px))
+    poses = _refine_on_all(views, frame, poses, _robust_scale_px(seen, poses, threshold_px))
     usable = (views.weights > 0).sum(dim=-1)
-    registered, inlier_ratio, reprojection_px = _judge(seen, poses, usable, options)
+    trusted, inlier_ratio, reprojection_px = _judge(seen, poses, usable, threshold_px)
+    registered = trusted & (inlier_ratio >= min_inlier_ratio)
     world_from_camera = _to_world(poses, frame).where(registered[:, None, None], torch.nan)
-    intrinsics = views.intrinsics.clone()
-    intrinsics[:, :2, :2] *= (seen.focal_px / _focal_of(views))[..., None]
-    return PoseEstimate(world_from_camera, registered, inlier_ratio, reprojection_px, intrinsics)
+    return PoseEstimate(world_from_camera, registered, inlier_ratio, reprojection_px)
 
 
 def _sample(views: _Views, generator: torch.Generator) -> _Views:
@@ -186,7 +165,7 @@ def _sample(views: _Views, generator: torch.Generator) -> _Views:
 
 
 def _frame_of(sample: _Views) -> _Frame:
-    points, weights = sample.points[:, :_MEDIAN_POINTS], sample.weights[:, :_MEDIAN_POINTS]
+    points, weights = sample.points[:, :MEDIAN_POINTS], sample.weights[:, :MEDIAN_POINTS]
     centre = weighted_median(points.mT, weights[:, None].expand(-1, 3, -1))
     distances = torch.linalg.vector_norm(points - centre[:, None], dim=-1)
     return _Frame(centre, weighted_median(distances, weights))
@@ -195,65 +174,43 @@ def _frame_of(sample: _Views) -> _Frame:
 def _observe(views: _Views, frame: _Frame) -> Sightings:
     """Return the points in the normalised world, and their pixels from the principal point."""
     points = (views.points - frame.centre[:, None]) / frame.spread[:, None, None]
-    focal_px = _focal_of(views)
+    focal_px = views.intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
     offsets = rays_through(views.pixels, views.intrinsics)[..., :2] * focal_px[:, None]
     return Sightings(points.mT.contiguous(), offsets.mT.contiguous(), views.weights, focal_px)
 
 
-def _focal_of(views: _Views) -> Float[Tensor, "views 2"]:
-    return views.intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
-
-
-def _refine_on_sample(
-    seen: Sightings, poses: Float[Tensor, "views 3 4"], options: _Options
-) -> tuple[Sightings, Float[Tensor, "views 3 4"]]:
-    for _ in range(_SAMPLE_STEPS):
-        scale_px = _robust_scale_px(seen, poses, options)
-        poses, focal_px = gauss_newton_step(
-            seen, poses, scale_px, refine_focal=options.refine_focal
-        )
-        seen = replace(seen, focal_px=focal_px)
-    return seen, poses
-
-
 def _robust_scale_px(
-    seen: Sightings, poses: Float[Tensor, "views 3 4"], options: _Options
+    seen: Sightings, poses: Float[Tensor, "views 3 4"], threshold_px: float
 ) -> Float[Tensor, " views"]:
     """Return a scale that follows the noise, but within reason of the threshold."""
-    squared = reprojection_squared(seen.first(_MEDIAN_POINTS), poses)
-    scale_px = _SCALE_DEVIATIONS * noise_px(squared, options.max_reprojection_px)
-    return scale_px.clamp(options.max_reprojection_px / 50, 2 * options.max_reprojection_px)
+    squared = reprojection_squared(seen.first(MEDIAN_POINTS), poses)
+    scale_px = _SCALE_DEVIATIONS * noise_px(squared, threshold_px)
+    return scale_px.clamp(threshold_px / 50, 2 * threshold_px)
 
 
 def _refine_on_all(
     views: _Views,
     frame: _Frame,
-    sample: Sightings,
     poses: Float[Tensor, "views 3 4"],
-    options: _Options,
-) -> tuple[Sightings, Float[Tensor, "views 3 4"]]:
-    scale_px = _robust_scale_px(sample, poses, options)
-    poses, focal_px = poses.clone(), sample.focal_px.clone()
+    scale_px: Float[Tensor, " views"],
+) -> Float[Tensor, "views 3 4"]:
+    poses = poses.clone()
     at_once = max(1, _FINAL_POINTS_AT_ONCE // views.points.shape[1])
     for some in torch.arange(len(poses), device=poses.device).split(at_once):
         seen = _observe(views.of(some), _Frame(frame.centre[some], frame.spread[some]))
         for _ in range(_FINAL_STEPS):
-            seen = replace(seen, focal_px=focal_px[some])
-            poses[some], focal_px[some] = gauss_newton_step(
-                seen, poses[some], scale_px[some], refine_focal=options.refine_focal
-            )
+            poses[some] = gauss_newton_step(seen, poses[some], scale_px[some])
     poses[..., :3] = nearest_rotation(poses[..., :3])
-    return replace(sample, focal_px=focal_px), poses
+    return poses
 
 
 def _judge(
     seen: Sightings,
     poses: Float[Tensor, "views 3 4"],
     usable: Int[Tensor, " views"],
-    options: _Options,
+    threshold_px: float,
 ) -> tuple[Bool[Tensor, " views"], Float[Tensor, " views"], Float[Tensor, " views"]]:
     """Return which poses are to be trusted, their inlier ratio and median error."""
-    threshold_px = options.max_reprojection_px
     squared = reprojection_squared(seen, poses)
     inlier = (squared < threshold_px**2).to(torch.float32)
     inlier_ratio = inlier.sum(dim=-1) / seen.weights.sum(dim=-1).clamp(min=1)
@@ -261,17 +218,15 @@ def _judge(
     # A sample may hold a point twice, and more points than were sampled prove no more.
     trials = usable.clamp(max=seen.weights.shape[-1])
     chance = _chance_of_an_inlier(seen, trials, threshold_px)
-    scale_px = _robust_scale_px(seen, poses, options)
+    scale_px = _robust_scale_px(seen, poses, threshold_px)
     # Noise alone makes a line of points look as thick as its angle, and so determine a pose.
     noise_angle = scale_px / _SCALE_DEVIATIONS / seen.focal_px[:, 0]
-    registered = (
-        (inlier_ratio >= options.min_inlier_ratio)
-        & (inlier_ratio * trials >= _MIN_POINTS)
-        & (log_false_alarms(inlier_ratio, trials, chance, 4 * options.max_triples) < LOG_RARE)
+    trusted = (
+        (inlier_ratio * trials >= _MIN_POINTS)
+        & (log_false_alarms(inlier_ratio, trials, chance, MAX_CANDIDATES) < LOG_RARE)
         & (determinacy(seen, poses, scale_px) > noise_angle.square().clamp(min=_MIN_DETERMINACY))
-        & poses.isfinite().all(dim=-1).all(dim=-1)
     )
-    return registered, inlier_ratio, reprojection_px
+    return trusted, inlier_ratio, reprojection_px
 
 
 def _chance_of_an_inlier(
@@ -282,7 +237,7 @@ def _chance_of_an_inlier(
     low = seen.pixels.where(usable, torch.inf).amin(dim=-1)
     high = seen.pixels.where(usable, -torch.inf).amax(dim=-1)
     # The range of n uniform numbers falls short of their interval by this factor.
-    widening = (trials + 1) / (trials - 1).clamp(min=1)
+    widening = (trials + 1) / (trials - 1)
     area = ((high - low).clamp(min=0) * widening[:, None]).prod(dim=-1)
     return (math.pi * threshold_px**2 / area).clamp(max=1)
 

@@ -18,6 +18,7 @@ from fast3r.geometry.poses import PoseEstimate
 from fast3r.geometry.transforms import Similarity, fit_similarity, rotation_exp
 
 _MAX_REPROJECTION_PX = 5.0
+_ITERATIONS = 100
 _FOCAL_GUESSES = 100
 
 
@@ -92,8 +93,6 @@ def solve_poses_reference(
     points: list[Float[Tensor, "_ _ 3"]],
     confidence: list[Float[Tensor, "_ _"]],
     focal_px: float | None,
-    *,
-    iterations: int = 100,
 ) -> PoseEstimate:
     """Return poses by OpenCV's RANSAC with SQPnP at 5 px, over points of confidence above 1.
 
@@ -103,7 +102,6 @@ def solve_poses_reference(
         focal_px: One focal length for all views: the published demo gives the first view's, by
             `focal_reference`. None tries 100 of them in each view and keeps the one with most
             inliers.
-        iterations: Of RANSAC.
 
     Raises:
         ImportError: Without OpenCV.
@@ -114,7 +112,7 @@ def solve_poses_reference(
         height, width = conf.shape
         side = max(height, width)
         guesses = [focal_px] if focal_px else _geometric(side / 2, 3 * side, _FOCAL_GUESSES)
-        attempts = [_pnp(cv2, view, conf, guess, iterations) for guess in guesses]
+        attempts = [_pnp(cv2, view, conf, guess) for guess in guesses]
         # The first of equals, as in the original.
         found.append(max(attempts, key=lambda attempt: float(attempt.inlier_ratio)))
     return PoseEstimate(*(torch.cat(field) for field in zip(*found, strict=True)))
@@ -139,30 +137,24 @@ def _pnp(
     points: Float[Tensor, "height width 3"],
     confidence: Float[Tensor, "height width"],
     focal_px: float,
-    iterations: int,
 ) -> PoseEstimate:
     """Return the pose of one view for one focal length, as a batch of one."""
     height, width = confidence.shape
     kept = confidence > 1
     pixels = (pixel_grid(height, width) - 0.5)[kept.cpu()]
     intrinsics = pinhole(torch.tensor([focal_px]), height, width)
-    solution = _pnp_ransac(cv2, points[kept].cpu(), pixels, intrinsics[0], iterations)
-    # Integer centres put the principal point half a pixel further in our convention.
-    intrinsics[:, :2, 2] += 0.5
+    solution = _pnp_ransac(cv2, points[kept].cpu(), pixels, intrinsics[0])
     if solution is None:
         nothing = torch.full((1, 4, 4), torch.nan)
-        return PoseEstimate(
-            nothing, torch.tensor([False]), torch.zeros(1), nothing[:, 0, 0], intrinsics
-        )
+        return PoseEstimate(nothing, torch.tensor([False]), torch.zeros(1), nothing[:, 0, 0])
     camera_from_world, inliers = solution
     seen, _ = project(points[kept].cpu()[inliers][None], intrinsics, camera_from_world)
-    error = torch.linalg.vector_norm(seen[0] - 0.5 - pixels[inliers], dim=-1)
+    error = torch.linalg.vector_norm(seen[0] - pixels[inliers], dim=-1)
     return PoseEstimate(
         invert_rigid(camera_from_world),
         torch.tensor([True]),
         torch.tensor([len(inliers) / len(pixels)]),
         error.median()[None],
-        intrinsics,
     )
 
 
@@ -171,7 +163,6 @@ def _pnp_ransac(
     points: Float[Tensor, "points 3"],
     pixels: Float[Tensor, "points 2"],
     intrinsics: Float[Tensor, "3 3"],
-    iterations: int,
 ) -> tuple[Float[Tensor, "1 4 4"], Int[Tensor, " inliers"]] | None:
     """Return camera_from_world and the indices of the inliers; None where OpenCV finds none."""
     if len(points) < 4:
@@ -182,7 +173,7 @@ def _pnp_ransac(
             pixels.numpy(),
             intrinsics.numpy(),
             None,
-            iterationsCount=iterations,
+            iterationsCount=_ITERATIONS,
             reprojectionError=_MAX_REPROJECTION_PX,
             flags=cv2.SOLVEPNP_SQPNP,
         )

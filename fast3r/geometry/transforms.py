@@ -1,9 +1,10 @@
 """Rotations and similarities of space, batched over leading axes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -20,12 +21,37 @@ class Similarity:
     translation: Float[Tensor, "*batch 3"]
     """In units of the target."""
 
+    @staticmethod
+    def identity() -> "Similarity":
+        """Return the one that changes nothing, in float64."""
+        eye = torch.eye(3, dtype=torch.float64)
+        return Similarity(eye[0, 0], eye, torch.zeros(3, dtype=torch.float64))
+
+    @staticmethod
+    def stack(each: Sequence["Similarity"]) -> "Similarity":
+        """Return several as one batch."""
+        scale, rotation, translation = zip(
+            *((s.scale, s.rotation, s.translation) for s in each), strict=True
+        )
+        return Similarity(torch.stack(scale), torch.stack(rotation), torch.stack(translation))
+
+    def __getitem__(self, index: int | Int[Tensor, " _"] | tuple[Tensor, ...]) -> "Similarity":
+        """Return some of a batch."""
+        return Similarity(self.scale[index], self.rotation[index], self.translation[index])
+
     def __call__(
         self, points: Float[Tensor, "*batch points 3"]
     ) -> Float[Tensor, "*batch points 3"]:
         """Return the points moved from the source frame to the target frame."""
         linear = self.scale[..., None, None] * self.rotation.mT
         return points @ linear + self.translation[..., None, :]
+
+    def moved_pose(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
+        """Return a rigid pose moved from the source frame to the target frame; it stays rigid."""
+        moved = pose.clone()
+        moved[:3, :3] = self.rotation @ pose[:3, :3]
+        moved[:3, 3] = self(pose[None, :3, 3])[0]
+        return moved
 
     def __matmul__(self, first: "Similarity") -> "Similarity":
         """Return the map that applies `first` and then this one."""
@@ -104,11 +130,14 @@ def _procrustes(
     return rotation.where(finite, torch.nan), gain.where(finite[..., 0, 0], torch.nan)
 
 
+def off_mps(tensor: Tensor) -> Tensor:
+    """Return a tensor on a device that has float64: on the CPU if it was on MPS."""
+    return tensor.cpu() if tensor.device.type == "mps" else tensor
+
+
 def in_double(tensor: Tensor) -> Tensor:
     """Return a small tensor in float64, on the CPU where its device has no float64."""
-    if tensor.device.type == "mps":
-        tensor = tensor.cpu()
-    return tensor.to(torch.float64)
+    return off_mps(tensor).to(torch.float64)
 
 
 def cross_matrix(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
@@ -155,6 +184,29 @@ def rotation_angle_deg(
     sine = torch.linalg.vector_norm(skew, dim=-1) / 2
     cosine = (relative.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     return torch.rad2deg(torch.where(chord < 2, small, torch.atan2(sine, cosine)))
+
+
+def agreeing_rotations(
+    rotations: Float[Tensor, "rotations 3 3"], *, within_deg: float = 20.0
+) -> Bool[Tensor, " rotations"]:
+    """Return which rotations are near the one that is nearest to all, as far as others count."""
+    apart_deg = rotation_angle_deg(rotations[:, None], rotations[None])
+    central = apart_deg.clamp(max=2 * within_deg).sum(dim=1).argmin()
+    return apart_deg[central] < within_deg
+
+
+def similarity_between_poses(
+    source: Float[Tensor, "views 4 4"], target: Float[Tensor, "views 4 4"], scale: Float[Tensor, ""]
+) -> Similarity:
+    """Return the similarity of a known scale between rigid poses, by those that agree how to turn.
+
+    Its rotation is the mean of what they say, its translation their median.
+    """
+    turns = target[:, :3, :3] @ source[:, :3, :3].mT
+    agreeing = agreeing_rotations(turns)
+    rotation = nearest_rotation(turns[agreeing].mean(dim=0))
+    offsets = target[:, :3, 3] - scale * source[:, :3, 3] @ rotation.mT
+    return Similarity(scale, rotation, offsets[agreeing].median(dim=0).values)
 
 
 def quaternion_from_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fast3r.geometry.cameras import rays_through
-from fast3r.geometry.robust import off_mps
+from fast3r.geometry.transforms import in_double, off_mps
 
 _REWEIGHTINGS = 3
 
@@ -49,9 +49,7 @@ def triangulate(
     """
     device = pixels.device
     mask = torch.ones_like(view_ids, dtype=torch.bool) if mask is None else mask
-    pixels, intrinsics, world_from_camera = (
-        off_mps(part).to(torch.float64) for part in (pixels, intrinsics, world_from_camera)
-    )
+    pixels, intrinsics, world_from_camera = map(in_double, (pixels, intrinsics, world_from_camera))
     view_ids, mask = off_mps(view_ids), off_mps(mask)
     cameras, poses = intrinsics[view_ids], world_from_camera[view_ids]
     rays = rays_through(pixels[..., None, :], cameras)[..., 0, :]

@@ -69,23 +69,19 @@ class Volume:
 
     def dense(self) -> tuple[Float[Tensor, "x y z"], Bool[Tensor, "x y z"], Float[Tensor, " 3"]]:
         """Return distances in units of the truncation, which are known, and the first centre."""
-        low, high = self.blocks.amin(dim=0), self.blocks.amax(dim=0) + 1
-        sides = ((high - low) * BLOCK).tolist()
-        place = self._dense_index(low, sides)
+        first, sides, place = self._box()
         distance = torch.ones(sides)
         known = torch.zeros(sides, dtype=torch.bool)
         distance.view(-1)[place] = self._distances().flatten()
         known.view(-1)[place] = (self.weight > 0).flatten()
-        return distance, known, (low * BLOCK + 0.5) * self.voxel
+        return distance, known, (first + 0.5) * self.voxel
 
     def colors_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
         """Return the colour of the voxel that each point lies in."""
-        low, high = self.blocks.amin(dim=0), self.blocks.amax(dim=0) + 1
-        sides = ((high - low) * BLOCK).tolist()
-        row = torch.full((sides[0] * sides[1] * sides[2],), -1)
-        row[self._dense_index(low, sides)] = torch.arange(self.weight.numel())
-        at = (points / self.voxel).floor().long() - low * BLOCK
-        found = row[(at[:, 0] * sides[1] + at[:, 1]) * sides[2] + at[:, 2]]
+        first, sides, place = self._box()
+        row = torch.full((math.prod(sides),), -1)
+        row[place] = torch.arange(self.weight.numel())
+        found = row[_place_in(sides, (points / self.voxel).floor().long() - first)]
         weight = self.weight.flatten()[found, None].clamp(min=1e-12)
         return self.colors.flatten(0, 3)[found] / weight
 
@@ -123,14 +119,23 @@ class Volume:
         self.colors[chosen] += (weight[:, None] * colors).view(*shape, 3)
 
     def _centres(self, chosen: Int64[Tensor, " chosen"]) -> Float[Tensor, "voxels 3"]:
-        inner = torch.cartesian_prod(*[torch.arange(BLOCK)] * 3)
-        voxels = self.blocks[chosen, None] * BLOCK + inner
-        return (voxels.flatten(0, 1) + 0.5) * self.voxel
+        return (_voxels_in(self.blocks[chosen]) + 0.5) * self.voxel
 
-    def _dense_index(self, low: Int64[Tensor, " 3"], sides: list[int]) -> Int64[Tensor, " voxels"]:
-        inner = torch.cartesian_prod(*[torch.arange(BLOCK)] * 3)
-        at = ((self.blocks - low)[:, None] * BLOCK + inner).flatten(0, 1)
-        return (at[:, 0] * sides[1] + at[:, 1]) * sides[2] + at[:, 2]
+    def _box(self) -> tuple[Int64[Tensor, " 3"], list[int], Int64[Tensor, " voxels"]]:
+        """Return the first voxel of the box around all blocks, its sides, and our places in it."""
+        low, high = self.blocks.amin(dim=0), self.blocks.amax(dim=0) + 1
+        first, sides = low * BLOCK, ((high - low) * BLOCK).tolist()
+        return first, sides, _place_in(sides, _voxels_in(self.blocks) - first)
+
+
+def _voxels_in(blocks: Int64[Tensor, "blocks 3"]) -> Int64[Tensor, "voxels 3"]:
+    inner = torch.cartesian_prod(*[torch.arange(BLOCK)] * 3)
+    return (blocks[:, None] * BLOCK + inner).flatten(0, 1)
+
+
+def _place_in(sides: list[int], cells: Int64[Tensor, "cells 3"]) -> Int64[Tensor, " cells"]:
+    """Return where cells are in a flattened box."""
+    return (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
 
 
 def _blocks_around(points: Float[Tensor, "points 3"], side: float) -> Int64[Tensor, "blocks 3"]:
@@ -143,9 +148,6 @@ def _blocks_around(points: Float[Tensor, "points 3"], side: float) -> Int64[Tens
 def _distinct(cells: Int64[Tensor, "cells 3"]) -> Int64[Tensor, "distinct 3"]:
     """Return the cells, each once; one number per cell sorts much faster than three."""
     low = cells.amin(dim=0)
-    sides = cells.amax(dim=0) - low + 1
-    x, y, z = (cells - low).unbind(-1)
-    keys = ((x * sides[1] + y) * sides[2] + z).unique()
-    plane = sides[1] * sides[2]
-    found = torch.stack((keys // plane, keys % plane // sides[2], keys % sides[2]), dim=-1)
-    return found + low
+    sides = (cells.amax(dim=0) - low + 1).tolist()
+    keys = _place_in(sides, cells - low).unique()
+    return torch.stack(torch.unravel_index(keys, sides), dim=-1) + low

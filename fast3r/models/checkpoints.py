@@ -1,4 +1,4 @@
-"""Models from weights, and weights from models: bundled, published, Lightning and DUSt3R files."""
+"""Models from weights, and weights from models: bundled, published and training files."""
 
 import hashlib
 import json
@@ -6,32 +6,32 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 
 from fast3r.models.attention import AttentionKernel
 from fast3r.models.config import Fast3RConfig
-from fast3r.models.config_files import write_config, write_published_config
+from fast3r.models.config_files import write_config
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.hub import fetch
 from fast3r.models.licences import refuse_metadata, refuse_repository
-from fast3r.models.names import DUST3R, names_for, published_tensors
+from fast3r.models.names import published_tensors
+from fast3r.models.precision import Precision
+from fast3r.models.published_config import write_published_config
 from fast3r.models.weight_files import (
     CONFIG_KEY,
     Weights,
     first_line,
+    misfit,
     read_checkpoint,
-    read_dust3r,
     read_folder,
     read_pair,
     read_single,
-    some,
 )
 
 BUNDLED = {"small": Path(__file__).parent / "weights" / "small.safetensors"}
@@ -41,23 +41,6 @@ REPOSITORIES = {"large": "jedyang97/Fast3R_ViT_Large_512"}
 """Short names of models on the hub."""
 
 Format = Literal["fast3r", "published"]
-Precision = Literal["float32", "bfloat16"]
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """What a DUSt3R checkpoint gave to a model."""
-
-    loaded: tuple[str, ...]
-    """Parts of the model that took its weights."""
-
-    left: dict[str, str]
-    """Parts of the model that stayed as they were, each with the reason."""
-
-    unused: tuple[str, ...]
-    """Parts of the checkpoint that the model has no place for."""
 
 
 def load_model(
@@ -93,7 +76,7 @@ def load_model(
     read = commercial_weights if commercial_only else read_weights
     weights = read(name_or_path, config=config)
     model = _empty_model(weights, attention)
-    model.to(_DTYPES[precision]).to_empty(device=target)
+    model.to(getattr(torch, precision)).to_empty(device=target)
     model.load_state_dict(weights.tensors)
     return model.eval()
 
@@ -142,52 +125,12 @@ def save_model(
     _write(weights, Path(path), format, dtype)
 
 
-def convert(
-    source: str | Path,
-    target: str | Path,
-    *,
-    format: Format,
-    dtype: torch.dtype | None = None,
-    config: Fast3RConfig | None = None,
-) -> None:
+def convert(source: str | Path, target: str | Path, *, format: Format) -> None:
     """Write weights that `load_model` reads in one of the two formats; see `save_model`."""
     _check_choice("format", format, Format)
-    weights = read_weights(source, config=config)
+    weights = read_weights(source)
     _empty_model(weights, "auto")
-    _write(weights, Path(target), format, dtype)
-
-
-def start_from_dust3r(model: Fast3R, path: str | Path) -> WarmStart:
-    """Give a model the encoder of a DUSt3R checkpoint, and its head where all shapes fit.
-
-    The head reads the fusion transformer's tokens. It fits where those are as wide as DUSt3R's
-    decoder, which is 768 in its published weights; the published Fast3R is 1024 wide.
-
-    Raises:
-        ValueError: The file cannot be read, or its encoder has another shape.
-    """
-    stored = read_dust3r(Path(path))
-    found, unknown = names_for(stored, DUST3R)
-    tensors = {ours: stored[theirs] for ours, theirs in found.items()}
-    state = model.state_dict()
-    absent = ["fusion", "encoder.position", "local_head"]
-    left = {part: "DUSt3R has no such part" for part in absent if _of_part(part, state)}
-    loaded: list[str] = []
-    for part in ("encoder", "world_head"):
-        wanted = [name for name in _of_part(part, state) if ".position." not in name]
-        misfit = _misfit(tensors, state, wanted)
-        if misfit and part == "encoder":
-            raise ValueError(f"{path} has no encoder for this model: {misfit}")
-        if misfit:
-            left[part] = misfit
-            continue
-        model.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
-        loaded.append(part)
-    return WarmStart(tuple(loaded), left, tuple(sorted({key.split(".")[0] for key in unknown})))
-
-
-def _of_part(part: str, state: Mapping[str, Tensor]) -> list[str]:
-    return [name for name in state if name.startswith(f"{part}.")]
+    _write(weights, Path(target), format, dtype=None)
 
 
 def model_hash(model: Fast3R | str | Path) -> str:
@@ -267,34 +210,10 @@ def _empty_model(weights: Weights, attention: AttentionKernel) -> Fast3R:
         raise ValueError(
             f"{weights.source}: no network has the shape of its config: {first_line(error)}"
         ) from error
-    state = model.state_dict()
-    unexpected = [name for name in weights.tensors if name not in state]
-    problem = _misfit(weights.tensors, state, list(state))
-    if unexpected:
-        problem = f"{len(unexpected)} unexpected tensors: {some(unexpected)}; {problem}"
+    problem = misfit(weights.tensors, model.state_dict())
     if problem:
-        raise ValueError(f"{weights.source} does not fit its config: {problem.removesuffix('; ')}")
+        raise ValueError(f"{weights.source} does not fit its config: {problem}")
     return model
-
-
-def _misfit(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], wanted: list[str]) -> str:
-    """Say which wanted tensors are missing or of another shape; nothing if none is."""
-    problems = []
-    missing = [name for name in wanted if name not in tensors]
-    if missing:
-        problems.append(f"{len(missing)} missing tensors: {some(missing)}")
-    wrong = [
-        f"{name} is {_shape(tensors[name])}, not {_shape(state[name])}"
-        for name in wanted
-        if name in tensors and tensors[name].shape != state[name].shape
-    ]
-    if wrong:
-        problems.append(f"{len(wrong)} tensors of another shape: {some(wrong)}")
-    return "; ".join(problems)
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape))
 
 
 def _write(weights: Weights, path: Path, format: Format, dtype: torch.dtype | None) -> None:

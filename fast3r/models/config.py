@@ -1,7 +1,18 @@
 """Shapes of the Fast3R family: the defaults are the published ViT-L model."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+_GIANT = 1e9
+"""No number of a network is as large."""
+
+
+def _check_numbers(config: Any) -> None:
+    """Refuse numbers that no network has, alone or in a tuple."""
+    for name, value in vars(config).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if type(number) in (int, float) and not 0 < number < _GIANT:
+                raise ValueError(f"{name} must be positive, got {value!r} (at most {_GIANT:g})")
 
 
 def _check_heads(part: str, width: int, heads: int) -> None:
@@ -37,6 +48,7 @@ class EncoderConfig:
     """Add the patch's place in the image to its token (off in the published weights)."""
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         _check_heads("encoder", self.width, self.heads)
 
 
@@ -72,6 +84,7 @@ class FusionConfig:
     """Add the patch's place in the image to its token (off in the published weights)."""
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         _check_heads("fusion", self.width, self.heads)
         if self.depth < 4:
             raise ValueError(f"fusion depth must be at least 4, got {self.depth}")
@@ -93,6 +106,9 @@ class HeadConfig:
     local: bool = True
     """Whether there is a second head for the view's own frame."""
 
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+
 
 @dataclass(frozen=True)
 class Fast3RConfig:
@@ -109,6 +125,9 @@ class Fast3RConfig:
 
     image_size: int = 512
     """Long side of the images that the model was trained on, in pixels; any other runs too."""
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
 
 
 SMALL = Fast3RConfig(

@@ -1,6 +1,5 @@
 """The ViT that turns each view into tokens, on its own."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -50,20 +49,3 @@ class Encoder(nn.Module):
         for block in self.blocks:
             tokens = call(block, tokens, rotation=rotation, keep=keep)
         return self.norm(tokens).to(tokens.dtype)
-
-
-def unmasked(
-    images: Float[Tensor, "images 3 height width"],
-    masks: Bool[Tensor, "images height width"],
-    patch: int,
-) -> tuple[Float[Tensor, "images 3 height width"], Bool[Tensor, "images patches"]]:
-    """Return images without what is masked out, and the patches that are worth keeping.
-
-    A patch is kept when at least half of it is in the mask. Pixels outside the mask take the
-    mean colour of those inside, so that nothing of the hidden object is left.
-    """
-    inside = masks[:, None].to(images.dtype)
-    count = inside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    mean = (images * inside).sum(dim=(2, 3), keepdim=True) / count
-    share = nn.functional.avg_pool2d(masks[:, None].float(), patch)
-    return torch.where(masks[:, None], images, mean), share.flatten(1) >= 0.5

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from fast3r.models.attention import AttentionKernel, attention_kernels
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.dpt import DptHead
-from fast3r.models.encoder import Encoder, unmasked
+from fast3r.models.encoder import Encoder
 from fast3r.models.fusion import Fusion, draw_view_ids
+from fast3r.models.images import check_views, unmasked, views_of
 from fast3r.models.layers import KeysValues
-from fast3r.models.layout import Layout, gather_tokens, group_chunks, layout_of
-from fast3r.models.prediction import Prediction, joined
+from fast3r.models.layout import Layout, gather_tokens, layout_of
+from fast3r.models.prediction import Prediction, in_order, joined
 from fast3r.models.recompute import Caller, Part, Recomputed, directly
 from fast3r.models.thinning import Thinning
 from fast3r.models.transfer import sent
@@ -155,12 +156,11 @@ class Fast3R(nn.Module):
         Raises:
             ValueError: Sizes, ids or masks do not fit together.
         """
-        predictions: list[Prediction | None] = [None] * len(views_of(images))
-        for index, prediction in self.stream(images, view_ids, seed, masks=masks, chunks=chunks):
-            if output_device is not None:
-                prediction = prediction.mapped(methodcaller("to", output_device))
-            predictions[index] = prediction
-        return [prediction for prediction in predictions if prediction is not None]
+        made = self.stream(images, view_ids, seed, masks=masks, chunks=chunks)
+        if output_device is not None:
+            send = methodcaller("to", output_device)
+            made = ((view, prediction.mapped(send)) for view, prediction in made)
+        return in_order(made)
 
     def stream(
         self,
@@ -177,7 +177,7 @@ class Fast3R(nn.Module):
         """
         views = views_of(images)
         check_views(views, masks, self.patch)
-        if masks is not None and views[0].shape[0] > 1:  # samples lose different patches
+        if masks is not None and views[0].shape[0] > 1:
             yield from self._stream_samples(views, view_ids, seed, masks, chunks)
             return
         tokens = self.tokens(views, view_ids, seed, masks=masks, chunks=chunks)
@@ -196,9 +196,16 @@ class Fast3R(nn.Module):
         """Return what encoder and fusion make of the views; arguments as in `forward`.
 
         `seen` changes which keys and values fusion looks at, see `Fusion.forward`.
+
+        Raises:
+            ValueError: As in `forward`, or there are masks and a batch of several samples.
         """
         views = views_of(images)
         check_views(views, masks, self.patch)
+        if masks is not None and views[0].shape[0] > 1:
+            raise ValueError(
+                "masks take different patches of each sample: make the tokens of one alone"
+            )
         if self.thinning is not None and self.attention == "flash":
             raise ValueError("thinned fusion weighs keys, which flash cannot: use attention 'auto'")
         chunks = chunks or Chunks()
@@ -223,11 +230,10 @@ class Fast3R(nn.Module):
         call = self._caller("heads")
         at_once = torch.is_grad_enabled() and call is directly
         size = None if at_once else (chunks or Chunks()).head_views
-        for group in tokens.layout.groups():
-            for views in group_chunks(group, size):
-                made = call(self._pointmaps, tokens.levels, tokens.layout, views)
-                for place, view in enumerate(views):
-                    yield view, made.mapped(itemgetter(slice(place, None, len(views))))
+        for views in tokens.layout.chunks(size):
+            made = call(self._pointmaps, tokens.levels, tokens.layout, views)
+            for place, view in enumerate(views):
+                yield view, made.mapped(itemgetter(slice(place, None, len(views))))
 
     def _pointmaps(self, levels: Sequence[Tensor], layout: Layout, views: list[int]) -> Prediction:
         """Return the pointmaps of views of one size, sample by sample."""
@@ -245,28 +251,32 @@ class Fast3R(nn.Module):
     def _encode(
         self, views: Sequence[Tensor], masks: Sequence[Tensor] | None, chunk: int
     ) -> tuple[Tensor, Layout]:
+        """Return the tokens of all views in one sequence, and where those of each view are."""
         grids = [(v.shape[2] // self.patch, v.shape[3] // self.patch) for v in views]
-        encoded: list[Tensor] = [views[0]] * len(views)
-        kept: list[Tensor] = [views[0]] * len(views)
-        for group in layout_of(grids).groups():
-            for chosen in group_chunks(group, None if torch.is_grad_enabled() else chunk):
-                images = self._to_network(torch.stack([views[v] for v in chosen], dim=1))
-                keep = None
-                if masks is not None:
-                    mask = torch.stack([masks[v] for v in chosen], dim=1).to(images.device)
-                    images, keep = unmasked(images, mask.flatten(0, 1), self.patch)
-                made = self.encoder(images, keep, call=self._caller("encoder"))
-                made = made.unflatten(0, (-1, len(chosen)))
-                for place, view in enumerate(chosen):
-                    encoded[view] = made[:, place]
-                    kept[view] = made if keep is None else keep[place]
-        layout = layout_of(grids, None if masks is None else kept)
-        drop = [view.drop(tokens) for view, tokens in zip(layout.views, encoded, strict=True)]
-        return torch.cat(drop, dim=1), layout
+        encoded: dict[int, Tensor] = {}
+        kept: dict[int, Tensor] = {}
+        for chosen in layout_of(grids).chunks(None if torch.is_grad_enabled() else chunk):
+            images, keep = self._inputs(views, masks, chosen)
+            tokens = self.encoder(images, keep, call=self._caller("encoder"))
+            by_view = tokens.unflatten(0, (-1, len(chosen))).unbind(1)
+            encoded.update(zip(chosen, by_view, strict=True))
+            if keep is not None:
+                kept.update(zip(chosen, keep, strict=True))
+        layout = layout_of(grids, [kept[v] for v in range(len(views))] if kept else None)
+        parts = [view.drop(encoded[index]) for index, view in enumerate(layout.views)]
+        return torch.cat(parts, dim=1), layout
 
-    def _to_network(self, images: Tensor) -> Tensor:
+    def _inputs(
+        self, views: Sequence[Tensor], masks: Sequence[Tensor] | None, chosen: list[int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return views where the weights are, and which of their patches count; None for all."""
         weight = self.encoder.norm.weight
-        return sent(images, weight.device).to(weight.dtype).flatten(0, 1)
+        images = torch.stack([views[v] for v in chosen], dim=1)
+        images = sent(images, weight.device).to(weight.dtype).flatten(0, 1)
+        if masks is None:
+            return images, None
+        mask = torch.stack([masks[v] for v in chosen], dim=1).to(images.device)
+        return unmasked(images, mask.flatten(0, 1), self.patch)
 
     def _view_ids(self, views: Sequence[Tensor], ids: Tensor | None, seed: int) -> Tensor:
         batch, count = views[0].shape[0], len(views)
@@ -287,6 +297,7 @@ class Fast3R(nn.Module):
         masks: Sequence[Tensor],
         chunks: Chunks | None,
     ) -> Iterator[tuple[int, Prediction]]:
+        """Run sample by sample, for each loses other patches to its masks."""
         ids = self._view_ids(views, view_ids, seed)
         samples = []
         for b in range(views[0].shape[0]):
@@ -294,39 +305,4 @@ class Fast3R(nn.Module):
             mask = [m[b : b + 1] for m in masks]
             samples.append(dict(self.stream(one, ids[b : b + 1], masks=mask, chunks=chunks)))
         for view in samples[0]:
-            world = joined([sample[view].world for sample in samples])
-            locals_ = [sample[view].local for sample in samples]
-            present = [pointmap for pointmap in locals_ if pointmap is not None]
-            yield view, Prediction(world, joined(present) if present else None)
-
-
-def views_of(images: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return one tensor (B, 3, H, W) a view."""
-    return images.unbind(dim=1) if isinstance(images, Tensor) else images
-
-
-def check_views(views: Sequence[Tensor], masks: Sequence[Tensor] | None, patch: int) -> None:
-    """Refuse views that do not fit together, or have no whole number of patches.
-
-    Raises:
-        ValueError: They do not fit.
-    """
-    if not views:
-        raise ValueError("at least one view is needed, got none")
-    for view in views:
-        if view.ndim != 4 or view.shape[1] != 3 or view.shape[0] != views[0].shape[0]:
-            raise ValueError(
-                f"each view must be {views[0].shape[0]}x3xHxW, got {'x'.join(map(str, view.shape))}"
-            )
-        height, width = view.shape[2:]
-        if height % patch or width % patch or not height or not width:
-            raise ValueError(
-                f"image sides must be multiples of {patch} px, got {height}x{width}; "
-                "load photos with fast3r.load_views"
-            )
-    sizes = [(v.shape[0], *v.shape[2:]) for v in views]
-    if masks is not None and [tuple(m.shape) for m in masks] != sizes:
-        raise ValueError(
-            f"masks must have the batch and size of their views, {sizes}, "
-            f"got {[tuple(m.shape) for m in masks]}"
-        )
+            yield view, joined([sample[view] for sample in samples])

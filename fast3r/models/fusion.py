@@ -127,10 +127,9 @@ class Fusion(nn.Module):
         for run in layout.runs():
             piece = tokens[:, run.tokens].unflatten(1, (run.views, -1))
             mark = marks[:, run.first : run.first + run.views, None]
-            piece = piece + mark if torch.is_grad_enabled() else piece.add_(mark)
+            piece = _plus(piece, mark)
             if self.position is not None:
-                place = run.layout.drop(self.position(run.layout.grid)).to(piece)
-                piece = piece + place if torch.is_grad_enabled() else piece.add_(place)
+                piece = _plus(piece, run.layout.drop(self.position(run.layout.grid)).to(piece))
             pieces.append(piece)
         if torch.is_grad_enabled():
             return torch.cat([piece.flatten(1, 2) for piece in pieces], dim=1)
@@ -154,10 +153,10 @@ class Fusion(nn.Module):
 
     def _rotation(self, run: Run, tokens: Tensor) -> Rotation:
         head_width = self.config.width // self.config.heads
-        rotation = patch_rotation(
+        cos, sin = patch_rotation(
             run.layout.grid, head_width, self.rope_base, dtype=tokens.dtype, device=tokens.device
         )
-        return run.layout.place(rotation)
+        return run.layout.drop(cos), run.layout.drop(sin)
 
     def _final_norm(self, tokens: Tensor, chunk: int | None) -> Tensor:
         if torch.is_grad_enabled():
@@ -165,3 +164,7 @@ class Fusion(nn.Module):
         for part in tokens.split(chunk or tokens.shape[1], dim=1):
             part.copy_(self.norm(part))
         return tokens
+
+
+def _plus(tokens: Tensor, update: Tensor) -> Tensor:
+    return tokens + update if torch.is_grad_enabled() else tokens.add_(update)

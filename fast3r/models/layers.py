@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+_OCTAVES = 6
+"""Of the Fourier features of a place in the image, whose longest wave is twice its long side."""
+
 Rotation = tuple[Float[Tensor, "patches channels"], Float[Tensor, "patches channels"]]
 """Cosine and signed sine of the rotary angle of each channel of a head, by patch. The first half of
 the channels turns vertically, the second horizontally; within a half, each channel of its first
@@ -88,10 +91,9 @@ class PatchPosition(nn.Module):
     place means the same ray direction for every size of one shape.
     """
 
-    def __init__(self, width: int, octaves: int = 6) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.octaves = octaves
-        self.project = nn.Linear(2 + 4 * octaves, width)
+        self.project = nn.Linear(2 + 4 * _OCTAVES, width)
 
     def forward(self, grid: tuple[int, int]) -> Float[Tensor, "patches width"]:
         """Return one vector a patch, row by row."""
@@ -100,7 +102,7 @@ class PatchPosition(nn.Module):
         y = (2 * rows + 1 - grid[0]) / max(grid)
         x = (2 * columns + 1 - grid[1]) / max(grid)
         place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flatten(0, 1)  # (P, 2)
-        octaves = 2.0 ** torch.arange(self.octaves, device=weight.device) * math.pi / 2
+        octaves = 2.0 ** torch.arange(_OCTAVES, device=weight.device) * math.pi / 2
         waves = (place[..., None] * octaves).flatten(1)
         features = torch.cat((place, waves.sin(), waves.cos()), dim=-1)
         return self.project(features.to(weight.dtype))
@@ -168,20 +170,37 @@ class Block(nn.Module):
         sources: Sources | None,
     ) -> Tensor:
         """Add attention to the tokens; a method, so that keys and values are gone after it."""
-        if len(parts) == 1 and sources is None:
-            queries, keys, values = self._project(tokens, rotation)
-        else:
+        if len(parts) > 1 or sources is not None:
             assert rotation is None
-            looked_at = tokens if sources is None else tokens[:, sources.tokens]
-            queries, (keys, values) = None, self._keys_values(looked_at, chunk=parts[0].stop)
+            return self._attend_in_parts(tokens, parts, look, seen, sources)
+        queries, keys, values = self._project(tokens, rotation)
         if seen is not None:
             keys, values = seen(keys, values)
+        return self._add_answer(tokens, parts[0], look(queries, keys, values))
+
+    def _attend_in_parts(
+        self,
+        tokens: Tensor,
+        parts: Sequence[slice],
+        look: Callable[[Tensor, Tensor, Tensor], Tensor],
+        seen: KeysValues | None,
+        sources: Sources | None,
+    ) -> Tensor:
+        """Add attention with the keys and values of all tokens, but queries of a part at a time."""
+        looked_at = tokens if sources is None else tokens[:, sources.tokens]
+        keys, values = self._keys_values(looked_at, chunk=parts[0].stop)
+        if seen is not None:
+            keys, values = seen(keys, values)
+        weight, bias = self._rows(slice(tokens.shape[-1]), tokens.dtype)
         for part in parts:
-            asking = self._queries(tokens[:, part]) if queries is None else queries
-            answer = look(asking, keys, values)
-            del asking  # else they live on beside those of the next part
-            tokens = _add(tokens, part, self.proj(answer.transpose(1, 2).flatten(2)))
+            made = F.linear(self.norm1(tokens[:, part]), weight, bias)
+            answer = look(made.unflatten(-1, (self.heads, -1)).transpose(1, 2), keys, values)
+            del made  # else it lives on beside that of the next part
+            tokens = self._add_answer(tokens, part, answer)
         return tokens
+
+    def _add_answer(self, tokens: Tensor, part: slice, answer: Tensor) -> Tensor:
+        return _add(tokens, part, self.proj(answer.transpose(1, 2).flatten(2)))
 
     def _project(self, tokens: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, (B, H, T, d)."""
@@ -197,7 +216,7 @@ class Block(nn.Module):
     def _keys_values(self, tokens: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """Return the keys and values of tokens, (B, H, T, d), made in parts but stored once."""
         batch, length, width = tokens.shape
-        weight, bias = self.qkv.weight[width:], self._bias(slice(width, None))
+        weight, bias = self._rows(slice(width, None), tokens.dtype)
         pair = None
         for part in _parts(length, chunk):
             made = F.linear(self.norm1(tokens[:, part]), weight, bias)
@@ -209,16 +228,16 @@ class Block(nn.Module):
         keys, values = pair.unbind(0)
         return keys, values
 
-    def _queries(self, tokens: Tensor) -> Tensor:
-        width = tokens.shape[-1]
-        made = F.linear(self.norm1(tokens), self.qkv.weight[:width], self._bias(slice(width)))
-        return made.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _rows(self, rows: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """Return rows of the matrix for queries, keys and values, and of its bias.
+
+        In the format of the tokens, to which autocast would convert them for each part anew.
+        """
+        bias = None if self.qkv.bias is None else self.qkv.bias[rows].to(dtype)
+        return self.qkv.weight[rows].to(dtype), bias
 
     def _mlp(self, tokens: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(self.norm2(tokens))))
-
-    def _bias(self, rows: slice) -> Tensor | None:
-        return None if self.qkv.bias is None else self.qkv.bias[rows]
 
 
 def _parts(length: int, chunk: int | None) -> list[slice]:

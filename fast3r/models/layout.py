@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from fast3r.models.layers import Rotation
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,6 @@ class ViewTokens:
         full[..., self.kept, :] = tokens
         return full
 
-    def place(
-        self, rotation: Rotation
-    ) -> tuple[Float[Tensor, "kept channels"], Float[Tensor, "kept channels"]]:
-        """Return the rotary positions of the tokens that take part."""
-        cos, sin = rotation
-        return (cos, sin) if self.kept is None else (cos[self.kept], sin[self.kept])
-
 
 @dataclass(frozen=True)
 class Run:
@@ -78,26 +70,20 @@ class Layout:
     @cached_property
     def starts(self) -> list[int]:
         """Place of each view's first token."""
-        starts = [0]
-        for view in self.views:
-            starts.append(starts[-1] + view.count)
-        return starts
-
-    @property
-    def total(self) -> int:
-        """Number of tokens of all views."""
-        return self.starts[-1]
+        return list(accumulate((view.count for view in self.views), initial=0))
 
     def tokens_of(self, view: int) -> slice:
         """Return the place of one view's tokens."""
         return slice(self.starts[view], self.starts[view + 1])
 
-    def groups(self) -> list[list[int]]:
-        """Return the indices of the views of each size, in order of first appearance."""
+    def chunks(self, size: int | None) -> Iterator[list[int]]:
+        """Yield the indices of views of one size, at most so many at a time; None for all."""
         by_grid: dict[tuple[int, int], list[int]] = {}
         for index, view in enumerate(self.views):
             by_grid.setdefault(view.grid, []).append(index)
-        return list(by_grid.values())
+        for group in by_grid.values():
+            step = size or len(group)
+            yield from (group[start : start + step] for start in range(0, len(group), step))
 
     def runs(self, limit: int | None = None) -> Iterator[Run]:
         """Yield runs of at most `limit` tokens, but at least one view, in order."""
@@ -133,12 +119,6 @@ def layout_of(grids: list[tuple[int, int]], keep: list[Bool[Tensor, " _"]] | Non
             )
         views.append(ViewTokens(grid, kept))
     return Layout(tuple(views))
-
-
-def group_chunks(group: list[int], size: int | None) -> list[list[int]]:
-    """Split view indices into lists of at most `size`."""
-    size = size or len(group)
-    return [group[start : start + size] for start in range(0, len(group), size)]
 
 
 def gather_tokens(

@@ -1,10 +1,14 @@
-"""Where bfloat16 is faster than float32."""
+"""Number formats, and where bfloat16 is faster than float32."""
 
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
+
+Precision = Literal["float32", "bfloat16"]
+"""Of weights, or of the work with them."""
 
 # As Linux names them: dot products of bfloat16 since AMD Zen 4 and Intel Cooper Lake, and the tile
 # registers of Intel Sapphire Rapids.

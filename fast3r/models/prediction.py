@@ -1,6 +1,6 @@
 """What the network says about one view."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +36,19 @@ class Prediction:
         return Prediction(world, local)
 
 
-def joined(pointmaps: Sequence[Pointmap]) -> Pointmap:
-    """Return batches of pointmaps as one."""
+def joined(predictions: Sequence[Prediction]) -> Prediction:
+    """Return the predictions of several batches as those of one."""
+    locals_ = [prediction.local for prediction in predictions if prediction.local is not None]
+    world = _joined([prediction.world for prediction in predictions])
+    return Prediction(world, _joined(locals_) if locals_ else None)
+
+
+def in_order(made: Iterable[tuple[int, Prediction]]) -> list[Prediction]:
+    """Return the predictions of all views in their order, whatever order they were made in."""
+    by_view = dict(made)
+    return [by_view[view] for view in sorted(by_view)]
+
+
+def _joined(pointmaps: Sequence[Pointmap]) -> Pointmap:
     points = torch.cat([pointmap.points for pointmap in pointmaps])
     return Pointmap(points, torch.cat([pointmap.confidence for pointmap in pointmaps]))

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fast3r.cluster.peers import Peers, PeersLostError
-from fast3r.models.fast3r import Chunks, Fast3R, Tokens, check_views, views_of
+from fast3r.models.fast3r import Chunks, Fast3R, Tokens
+from fast3r.models.images import check_views, views_of
 from fast3r.models.layers import KeysValues
 from fast3r.models.layout import layout_of
 from fast3r.models.prediction import Pointmap, Prediction
@@ -39,8 +40,8 @@ class SharedTokens(Tokens):
     def views_of(self, rank: int) -> list[int]:
         """Return the views of a process in the order in which its heads make them."""
         share = self.shares[rank]
-        groups = layout_of([self.sizes[view] for view in share]).groups()
-        return [share[place] for group in groups for place in group]
+        by_size = layout_of([self.sizes[view] for view in share]).chunks(None)
+        return [share[place] for group in by_size for place in group]
 
 
 class SharedFast3R(Fast3R):
@@ -64,7 +65,9 @@ class SharedFast3R(Fast3R):
         with torch.device("meta"):
             plain = Fast3R(model.config)
         if list(plain.state_dict()) != list(model.state_dict()):
-            raise ValueError("a model with added parts cannot be shared: merge them first")
+            raise ValueError(
+                "a model with added parts cannot be shared; load_model folds in adapters"
+            )
         self._hand_out()
 
     @property
@@ -118,8 +121,7 @@ class SharedFast3R(Fast3R):
         Those of the newest tokens only: the others keep no older ones.
         """
         assert isinstance(tokens, SharedTokens)
-        if self._reading:
-            raise RuntimeError("pointmaps of an earlier call are still being read: end that first")
+        self._check_read()
         self._peers.order(MakePointmaps(chunks))
         waiting = {rank: tokens.views_of(rank) for rank in range(1, self._peers.size)}
         self._reading = True
@@ -157,6 +159,9 @@ class SharedFast3R(Fast3R):
                 f"this network is shared from {self._peers.device} and cannot compute on "
                 f"{self.device}: leave it where it is"
             )
+        self._check_read()
+
+    def _check_read(self) -> None:
         if self._reading:
             raise RuntimeError("pointmaps of an earlier call are still being read: end that first")
 

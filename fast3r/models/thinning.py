@@ -47,7 +47,9 @@ class Thinning:
 
     def _chosen(self, view: ViewTokens) -> Int[Tensor, " chosen"]:
         """Return an even part of the tokens of a view, counted from its first one."""
-        places = view.drop(_lattice(view.grid)[:, None])[:, 0]
+        places = _lattice(view.grid)
+        if view.kept is not None:
+            places = places[view.kept.cpu()]
         count = max(1, round(self.share * view.count))
         return places.argsort(stable=True)[:count].sort().values
 

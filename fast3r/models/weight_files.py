@@ -9,7 +9,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fast3r.documents import read_yaml
 from fast3r.models.config import Fast3RConfig
-from fast3r.models.config_files import PUBLISHED_PARTS, is_published, read_config
+from fast3r.models.config_files import read_config
 from fast3r.models.low_rank import merged_state_dict
 from fast3r.models.names import PUBLISHED, names_for
+from fast3r.models.published_config import is_published, read_run_config
 
 CONFIG_KEY = "config"
 """Entry of a safetensors file's metadata that holds our config."""
@@ -34,7 +34,6 @@ _WRAPPERS = re.compile(r"^(_forward_module\.|module\.|net\.|_orig_mod\.)+")
 
 # Counters of the reference's training that its checkpoints hold among the weights.
 _COUNTERS = {"epoch_fraction", "train_total_samples", "train_total_images"}
-
 
 # What torch.save writes since 1.6; older files are plain pickles.
 _ZIP = b"PK\x03\x04"
@@ -130,10 +129,10 @@ def read_checkpoint(file: Path, config: Fast3RConfig | None = None) -> Weights:
         ValueError: The file is missing, corrupt, unsafe, not a Fast3R model, or has no config.
     """
     content = read_pickle(file)
-    if isinstance(content.get("model"), Mapping) and "mask_token" in content["model"]:
+    if is_dust3r(content):
         raise ValueError(
-            f"{file} is a DUSt3R checkpoint, which is not a whole Fast3R model; start training "
-            "from it with fast3r.models.checkpoints.start_from_dust3r"
+            f"{file} is a DUSt3R checkpoint, which is not a whole Fast3R model; begin a training "
+            f"run with it: fast3r train start.path={file}"
         )
     stored = content.get("state_dict", content)
     if not isinstance(stored, Mapping):
@@ -150,17 +149,10 @@ def read_checkpoint(file: Path, config: Fast3RConfig | None = None) -> Weights:
     return Weights(str(file), config or _config_beside(file), _from_published(tensors, str(file)))
 
 
-def read_dust3r(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a DUSt3R checkpoint by their own names.
-
-    Raises:
-        ValueError: The file is missing, corrupt or unsafe.
-    """
-    if file.suffix == ".safetensors":
-        return read_safetensors(file)[0]
-    content = read_pickle(file)
+def is_dust3r(content: Mapping[str, Any]) -> bool:
+    """Say whether this is what a checkpoint of DUSt3R holds."""
     stored = content.get("model", content)
-    return {key: value for key, value in stored.items() if isinstance(value, Tensor)}
+    return isinstance(stored, Mapping) and "mask_token" in stored
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -226,7 +218,7 @@ def _from_published(tensors: Mapping[str, Tensor], source: str) -> dict[str, Ten
     found, unknown = names_for(tensors, PUBLISHED)
     if unknown:
         raise ValueError(
-            f"{source} holds {len(unknown)} tensors that no Fast3R model has: {some(unknown)}"
+            f"{source} holds {len(unknown)} tensors that no Fast3R model has: {_some(unknown)}"
         )
     return {ours: tensors[theirs] for ours, theirs in found.items()}
 
@@ -235,7 +227,7 @@ def _config_beside(file: Path) -> Fast3RConfig:
     """Return the config of the run that wrote a checkpoint."""
     for run in (file.parent, file.parent.parent):
         if (run / ".hydra" / "config.yaml").is_file():
-            return _hydra_config(run / ".hydra" / "config.yaml")
+            return read_run_config(run / ".hydra" / "config.yaml")
     if (file.parent / "config.json").is_file():
         beside = file.parent / "config.json"
         return _config(_parsed(beside.read_bytes(), beside), beside)
@@ -243,39 +235,6 @@ def _config_beside(file: Path) -> Fast3RConfig:
         f"{file} does not say the shape of its model: keep the run's .hydra/config.yaml or a "
         "config.json beside it, or give config="
     )
-
-
-def _hydra_config(file: Path) -> Fast3RConfig:
-    try:
-        root = read_yaml(file)
-    except ImportError as error:
-        raise ValueError(f"{error}, or give config=") from error
-    try:
-        parts = {part: root["model"]["net"][part] for part in PUBLISHED_PARTS}
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file} has no model.net with {', '.join(PUBLISHED_PARTS)}") from error
-    try:
-        config = _config(_resolved(parts, root, file), file)
-    except RecursionError as error:
-        raise ValueError(f"{file} has references in a circle; give config=") from error
-    # The reference's evaluation of its training checkpoints turns the temperature off.
-    return replace(config, fusion=replace(config.fusion, temperature_views=None))
-
-
-def _resolved(value: Any, root: Mapping[str, Any], file: Path) -> Any:
-    """Follow references such as `${model.net.encoder_args.embed_dim}`."""
-    if isinstance(value, dict):
-        return {key: _resolved(part, root, file) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_resolved(part, root, file) for part in value]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-    target: Any = root
-    for name in value.removeprefix("${").removesuffix("}").split("."):
-        if not isinstance(target, Mapping) or name not in target:
-            raise ValueError(f"{file}: cannot follow the reference {value}; give config=")
-        target = target[name]
-    return _resolved(target, root, file)
 
 
 def _config(entries: Any, file: Path) -> Fast3RConfig:
@@ -297,9 +256,31 @@ def _parsed(content: str | bytes, file: Path) -> dict[str, Any]:
     return entries
 
 
-def some(names: list[str]) -> str:
+def misfit(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Say which tensors are too many, missing or of another shape; nothing if none is."""
+    unexpected = [name for name in tensors if name not in wanted]
+    missing = [name for name in wanted if name not in tensors]
+    wrong = [
+        f"{name} is {_shape(tensors[name])}, not {_shape(wanted[name])}"
+        for name in wanted
+        if name in tensors and tensors[name].shape != wanted[name].shape
+    ]
+    problems = {
+        "unexpected tensors": unexpected,
+        "missing tensors": missing,
+        "tensors of another shape": wrong,
+    }
+    found = [f"{len(names)} {what}: {_some(names)}" for what, names in problems.items() if names]
+    return "; ".join(found)
+
+
+def _some(names: list[str]) -> str:
     """Return the first few names, for a message."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))
 
 
 def first_line(error: Exception) -> str:

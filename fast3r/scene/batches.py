@@ -41,10 +41,7 @@ def batches(
     device: torch.device,
 ) -> Iterator[Batch]:
     """Yield batches on a device that together hold every view once."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for index, view in enumerate(views):
-        groups.setdefault((view.height, view.width), []).append(index)
-    for group in groups.values():
+    for group in views_by_size(views):
         for first in range(0, len(group), _VIEWS_AT_ONCE):
             chosen = group[first : first + _VIEWS_AT_ONCE]
             kept = [masks[index] for index in chosen]
@@ -55,6 +52,14 @@ def batches(
             if present:
                 local, local_confidence = _stacked(present, kept, device)
             yield Batch(chosen, world, world_confidence, local, local_confidence)
+
+
+def views_by_size(views: Sequence[View]) -> list[list[int]]:
+    """Return the indices of the views of each network size, in order."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, view in enumerate(views):
+        groups.setdefault((view.height, view.width), []).append(index)
+    return list(groups.values())
 
 
 def _stacked(

@@ -29,7 +29,7 @@ def estimate_focals(batch: Batch, views: Sequence[View], seed: int) -> Float[Ten
     # Lengths in the photo of a step along the rows and the columns of the network's image.
     pitch = torch.linalg.vector_norm(maps[:, :2, :2], dim=-2)
     mean_pitch = pitch.prod(dim=-1).sqrt()
-    centre = torch.stack([network_intrinsics(views[i], torch.ones(()))[:2, 2] for i in batch.views])
+    centre = torch.stack([_principal_point(views[index]) for index in batch.views])
     # Stretching the points makes up for network pixels that are not square in the photo.
     stretch = torch.ones(len(maps), 3)
     stretch[:, :2] = mean_pitch[:, None] / pitch
@@ -86,9 +86,9 @@ def original_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor
     return pinhole(focal_px, view.original_height, view.original_width)
 
 
-def network_intrinsics(view: View, focal_px: Float[Tensor, ""]) -> Float[Tensor, "3 3"]:
-    """Return the same intrinsics as those of the network's image, in float64."""
-    return image_intrinsics(view, original_intrinsics(view, focal_px))
+def _principal_point(view: View) -> Float[Tensor, "2"]:
+    """Return where the optical axis meets the network's image, whatever the focal length."""
+    return image_intrinsics(view, original_intrinsics(view, torch.ones(())))[:2, 2]
 
 
 def image_intrinsics(view: View, intrinsics: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:

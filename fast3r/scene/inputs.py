@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from fast3r.scene.batches import views_by_size
+from fast3r.views.lazy import LazyView
 from fast3r.views.view import View
-from fast3r.views.views import LazyView
 
 _THREADS = 4
 _AHEAD = 16
@@ -74,10 +76,7 @@ class _Ahead:
 
     def __init__(self, views: Sequence[View]) -> None:
         self._views = views
-        by_size: dict[tuple[int, int], list[int]] = {}
-        for index, view in enumerate(views):
-            by_size.setdefault((view.height, view.width), []).append(index)
-        self._order = [index for group in by_size.values() for index in group]
+        self._order = list(chain.from_iterable(views_by_size(views)))
         self._place = {index: place for place, index in enumerate(self._order)}
         self._decoded: dict[int, Future[Tensor]] = {}
         lazy = any(isinstance(view, LazyView) for view in views)

@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.alignment import align_local_to_world
-from fast3r.geometry.cameras import rays_through
 from fast3r.geometry.lenses import ideal_from_photo
 from fast3r.geometry.robust import geman_mcclure_weight, weighted_median
 from fast3r.geometry.transforms import (
     Similarity,
+    agreeing_rotations,
     fit_similarity,
     nearest_rotation,
     rotation_angle_deg,
+    similarity_between_poses,
 )
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.photos import network_pixels
@@ -35,8 +36,6 @@ _MIN_INLIER_RATIO = 0.25
 _MIN_PIXELS = 50
 # Of all shared views together, at most and at least of each; bounds memory.
 _ALL_PIXELS, _MOST_PIXELS, _LEAST_PIXELS = 65536, 4096, 64
-# Cameras turned further than this from the consensus do not count.
-_AGREEING_DEG = 20.0
 _STEPS = 10
 _SCALE_DEVIATIONS = 3.0
 # The length of a 3D Gaussian error of standard deviation 1 per axis has this median.
@@ -117,9 +116,7 @@ def join(
         return Joint(
             None, 0.0, math.nan, math.nan, 0, reason if shared else "the scenes share no view"
         )
-    poses = _Poses(
-        torch.stack([_pose(a, i) for i, _ in posed]), torch.stack([_pose(b, j) for _, j in posed])
-    )
+    poses = _Poses(_poses(a, [i for i, _ in posed]), _poses(b, [j for _, j in posed]))
     generator = torch.Generator().manual_seed(seed)
     count = min(_MOST_PIXELS, max(_LEAST_PIXELS, _ALL_PIXELS // len(posed)))
     each = [_shared_pixels(a, b, i, j, count, generator) for i, j in posed]
@@ -140,10 +137,8 @@ def _check_same_photo(a: Reconstruction, b: Reconstruction, i: int, j: int) -> N
         )
 
 
-def _pose(scene: Reconstruction, index: int) -> Float[Tensor, "4 4"]:
-    camera = scene.cameras[index]
-    assert camera is not None
-    return camera.world_from_camera.double()
+def _poses(scene: Reconstruction, indices: Sequence[int]) -> Float[Tensor, "views 4 4"]:
+    return torch.stack([scene.camera(index).world_from_camera.double() for index in indices])
 
 
 def _shared_pixels(
@@ -165,29 +160,17 @@ def _shared_pixels(
     depth_a, depth_b = a.depth[i].flatten()[chosen].double(), b.depth[j][row, column].double()
     trust = a.confidence[i].flatten()[chosen].double() * b.confidence[j][row, column].double()
     return _Pixels(
-        _lifted(a, i, ideal_a[both], depth_a),
-        _lifted(b, j, ideal_b[both], depth_b),
+        a.camera(i).lifted(ideal_a[both], depth_a),
+        b.camera(j).lifted(ideal_b[both], depth_b),
         depth_a,
         depth_b,
         trust.clamp(min=0).sqrt(),
     )
 
 
-def _lifted(
-    scene: Reconstruction,
-    index: int,
-    ideal: Float[Tensor, "points 2"],
-    depth: Float[Tensor, " points"],
-) -> Float[Tensor, "points 3"]:
-    camera, pose = scene.cameras[index], _pose(scene, index)
-    assert camera is not None
-    points = rays_through(ideal, camera.intrinsics.double()) * depth[:, None]
-    return points @ pose[:3, :3].mT + pose[:3, 3]
-
-
 def _by_points(pixels: _Pixels, poses: _Poses, scale: Float[Tensor, ""], seed: int) -> Joint:
     """Return the similarity by which most points agree."""
-    candidates = [_between_points(pixels, seed), _between_cameras(poses, scale)]
+    candidates = [_between_points(pixels, seed), similarity_between_poses(poses.b, poses.a, scale)]
     candidates += [_refined(fit, pixels) for fit in candidates]
     best = min(candidates, key=lambda fit: _cost(fit, pixels))
     error = _relative_error(best, pixels)
@@ -221,21 +204,6 @@ def _between_points(pixels: _Pixels, seed: int) -> Similarity:
     scale, rotation = found.scale[0].double(), nearest_rotation(found.rotation[0].double())
     shift = middle_a - scale * (rotation @ middle_b)
     return Similarity(scale, rotation, found.translation[0].double() + shift)
-
-
-def _between_cameras(poses: _Poses, scale: Float[Tensor, ""]) -> Similarity:
-    """Return the similarity of a known scale between cameras, by medians over those that agree."""
-    agreeing = _agreeing(poses)
-    rotation = nearest_rotation(poses.turns[agreeing].mean(dim=0))
-    offsets = poses.a[:, :3, 3] - scale * poses.b[:, :3, 3] @ rotation.mT
-    return Similarity(scale, rotation, offsets[agreeing].median(dim=0).values)
-
-
-def _agreeing(poses: _Poses) -> Bool[Tensor, " views"]:
-    """Return the views whose two cameras tell about the same rotation as most others'."""
-    apart = rotation_angle_deg(poses.turns[:, None], poses.turns[None])
-    central = apart.clamp(max=2 * _AGREEING_DEG).sum(dim=1).argmin()
-    return apart[central] < _AGREEING_DEG
 
 
 def _refined(fit: Similarity, pixels: _Pixels) -> Similarity:
@@ -284,7 +252,7 @@ def _turned_deg(fit: Similarity, poses: _Poses) -> float:
 
 def _by_cameras(poses: _Poses) -> Joint:
     """Return the similarity between cameras alone, whose distances have to tell the scale."""
-    agreeing = _agreeing(poses)
+    agreeing = agreeing_rotations(poses.turns)
     centres_a, centres_b = poses.a[agreeing, :3, 3], poses.b[agreeing, :3, 3]
     apart_a, apart_b = torch.pdist(centres_a), torch.pdist(centres_b)
     views = len(poses.a)
@@ -294,7 +262,7 @@ def _by_cameras(poses: _Poses) -> Joint:
             "nothing tells the scale"
         )
         return Joint(None, 0.0, math.nan, math.nan, views, reason)
-    fit = _between_cameras(poses, (apart_a / apart_b).nanmedian())
+    fit = similarity_between_poses(poses.b, poses.a, (apart_a / apart_b).nanmedian())
     spread = apart_a.median()
     error = (fit(poses.b[:, :3, 3]) - poses.a[:, :3, 3]).norm(dim=-1) / spread
     near = ((error < 2 * TOLERANCE) & agreeing).double().mean().item()

@@ -5,14 +5,15 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 _MAX_EXPANSION, _ALWAYS_BYTES = 100, 256 << 20
 """An archive may hold so many times its own size, and always so many bytes."""
 
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -40,19 +41,35 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     with path.open("rb") as file:
         try:
-            return _arrays(file)
-        except _DAMAGE as error:
+            stored = load(file)
+            if isinstance(stored, np.ndarray):
+                return {"": stored}
+            arrays = dict(stored.items())
+            _check_arrays(arrays)
+            return arrays
+        except DAMAGE as error:
             raise ValueError(
                 f"{path} is damaged or no {path.suffix} file: {error or type(error).__name__}"
             ) from error
 
 
-def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+def load(file: BinaryIO) -> np.ndarray | NpzFile:
+    """Return the array of an .npy file, or an .npz file whose arrays are read when asked for.
+
+    Raises:
+        Exception: One of `DAMAGE`; also when an array of the archive is asked for.
+    """
     if zipfile.is_zipfile(file):
         _check_expansion(file)
     file.seek(0)
-    stored = np.load(file, allow_pickle=False)
-    return {"": stored} if isinstance(stored, np.ndarray) else dict(stored.items())
+    return np.load(file, allow_pickle=False)
+
+
+def _check_arrays(arrays: dict[str, Any]) -> None:
+    """Refuse other files in an archive, which NumPy returns as bytes."""
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"it holds {name}, which is not an array")
 
 
 def _check_expansion(file: BinaryIO) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.scene.mapped import MappedTensors
+from fast3r.scene.mapped import in_file
 
 _ON_THE_WAY = 4
 """Views whose copies from a CUDA device may be under way at a time."""
@@ -33,34 +33,31 @@ class Scratch:
 
     def __init__(self, parent: Path) -> None:
         self._parent = parent
-        self._files: MappedTensors | None = None
+        self._folder: Path | None = None
 
     @property
     def folder(self) -> Path:
         """Where the files are, until `close`."""
-        return self._mapped().folder
+        if self._folder is None:
+            self._parent.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix=".fast3r-", dir=self._parent))
+        return self._folder
 
     def keep(self, name: str, tensor: Tensor) -> Tensor:
-        """Return a float32 copy on the host that lives in a file; see `MappedTensors.keep`."""
-        files = self._mapped()
-        kept = files.keep(name, tensor.float())
+        """Return a float32 copy on the host that lives in a file; see `in_file`."""
+        path = self.folder / name
+        kept = in_file(path, tensor.float())
         with suppress(OSError):  # Windows does not delete what is in use
-            (files.folder / name).unlink()
+            path.unlink()
         return kept
 
     def close(self) -> None:
         """Remove the folder; tensors stay readable."""
-        if self._files is None:
+        if self._folder is None:
             return
-        shutil.rmtree(self._files.folder, ignore_errors=True)
-        if self._files.folder.exists():
-            atexit.register(shutil.rmtree, self._files.folder, ignore_errors=True)
-
-    def _mapped(self) -> MappedTensors:
-        if self._files is None:
-            self._parent.mkdir(parents=True, exist_ok=True)
-            self._files = MappedTensors(Path(tempfile.mkdtemp(prefix=".fast3r-", dir=self._parent)))
-        return self._files
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.exists():
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
 
 
 def on_host(
@@ -86,18 +83,17 @@ def on_host(
 
 def kept_prediction(prediction: Prediction, index: int, keep: Keep) -> Prediction:
     """Return the prediction of a view with its tensors kept."""
-    parts = {"world": prediction.world, "local": prediction.local}
-    kept = {
-        name: part
-        and Pointmap(
-            keep(f"{index}-{name}-points", part.points),
-            keep(f"{index}-{name}-confidence", part.confidence),
+
+    def kept(name: str, pointmap: Pointmap) -> Pointmap:
+        return Pointmap(
+            keep(f"{index}-{name}-points", pointmap.points),
+            keep(f"{index}-{name}-confidence", pointmap.confidence),
         )
-        for name, part in parts.items()
-    }
-    world = kept["world"]
-    assert world is not None
-    return Prediction(world, kept["local"])
+
+    local = prediction.local
+    return Prediction(
+        kept("world", prediction.world), None if local is None else kept("local", local)
+    )
 
 
 def _copied(

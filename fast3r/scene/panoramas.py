@@ -8,13 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
-from fast3r.geometry.transforms import nearest_rotation, rotation_angle_deg
+from fast3r.geometry.transforms import agreeing_rotations, nearest_rotation
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.views.panorama import Face
 from fast3r.views.view import View
-
-_AGREEING_DEG = 20.0
-"""Faces that turn their panorama further than this from the consensus do not count."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,7 @@ def _pose(
     if not poses:
         return None
     said = torch.stack(poses)
-    apart_deg = rotation_angle_deg(said[:, None, :3, :3], said[None, :, :3, :3])
-    central = apart_deg.clamp(max=2 * _AGREEING_DEG).sum(dim=1).argmin()
-    agreeing = said[apart_deg[central] < _AGREEING_DEG]
+    agreeing = said[agreeing_rotations(said[:, :3, :3])]
     if len(said) > 1 and len(agreeing) == 1:
         return None
     pose = torch.eye(4, dtype=torch.float64)

@@ -98,8 +98,9 @@ def bounds(cloud: Cloud) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]] | None
     return torch.stack([low for low, _ in ends]).amin(0), torch.stack([h for _, h in ends]).amax(0)
 
 
-def every_nth(cloud: Cloud, step: int) -> PointCloud:
-    """Return every point of a cloud whose number is a multiple of `step`."""
+def evenly_thinned(cloud: Cloud, most: int) -> PointCloud:
+    """Return at most so many points of a cloud: each whose number is a multiple of some step."""
+    step = 1 + num_points(cloud) // most
     chosen, passed = [], 0
     for part in parts_of(cloud):
         chosen.append(part.take(torch.arange(len(part))[-passed % step :: step]))
@@ -196,67 +197,3 @@ def _largest(
         return [cloud], [number]
     chosen = number.topk(count).indices.sort().values
     return [cloud.take(chosen)], [number[chosen]]
-
-
-def depth_slope(
-    depth: Float[Tensor, "height width"], focal_px: float
-) -> Float[Tensor, "height width"]:
-    """Return how steeply depth changes at each pixel, as the tangent of the surface's slant.
-
-    A surface that faces the camera has slope 0; one turned away by an angle a has about tan(a)
-    near the image centre. At the outline of an object neighbouring pixels see different
-    surfaces, which looks like a slope of 10 and more. The steeper side counts; neighbours
-    without depth (zero, negative, not finite) do not.
-
-    Args:
-        depth: Along the camera's z axis, any unit.
-        focal_px: Focal length in pixels of this depth map.
-    """
-    steepest = torch.zeros_like(depth)
-    for axis in (0, 1):
-        before = depth.narrow(axis, 0, depth.shape[axis] - 1)
-        after = depth.narrow(axis, 1, depth.shape[axis] - 1)
-        nearer = torch.minimum(before, after)
-        slope = (after - before).abs() / nearer * focal_px
-        slope = slope.where((nearer > 0) & slope.isfinite(), 0)
-        for first in (0, 1):
-            side = steepest.narrow(axis, first, depth.shape[axis] - 1)
-            torch.maximum(side, slope, out=side)
-    return steepest
-
-
-def border(rows: int, columns: int, *, width: int) -> Bool[Tensor, "{rows} {columns}"]:
-    """Return which pixels of an image lie within `width` pixels of its border."""
-    rim = torch.ones(rows, columns, dtype=torch.bool)
-    rim[width : max(width, rows - width), width : max(width, columns - width)] = False
-    return rim
-
-
-def check_percentile(percentile: float) -> None:
-    """Make sure that a percentile of the confidence can be asked for.
-
-    Raises:
-        ValueError: It is outside [0, 100].
-    """
-    if not 0 <= percentile <= 100:
-        raise ValueError(f"min_conf_percentile must lie in [0, 100], got {percentile}")
-
-
-def surest_pixels(
-    confidence: Float[Tensor, "height width"],
-    valid: Bool[Tensor, "height width"],
-    percentile: float,
-) -> Bool[Tensor, "height width"]:
-    """Return the `valid` pixels at or above that percentile of the confidence of `valid` pixels.
-
-    Equal confidences stay together, and the surest valid pixel always stays.
-
-    Raises:
-        ValueError: `percentile` is outside [0, 100].
-    """
-    check_percentile(percentile)
-    values = confidence[valid]
-    if len(values) == 0:
-        return valid
-    rank = min(int(len(values) * percentile / 100), len(values) - 1)
-    return valid & (confidence >= values.kthvalue(rank + 1).values)

@@ -6,28 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
-from fast3r.geometry.cameras import Camera, intrinsics_through, rays_through
+from fast3r.geometry.cameras import Camera, intrinsics_through, pixels_through
 from fast3r.geometry.lenses import photo_from_ideal
 from fast3r.geometry.transforms import Similarity
 from fast3r.models.prediction import Pointmap
 from fast3r.scene.chunk_record import LongRecord
 from fast3r.scene.ensemble.record import Uncertainty
 from fast3r.scene.point_cloud import (
+    Cloud,
     PointCloud,
     ViewClouds,
-    border,
-    check_percentile,
     concatenate,
-    depth_slope,
     random_points,
     surest_per_voxel,
-    surest_pixels,
 )
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.refinement.record import RefinementRecord
+from fast3r.scene.staging import staging
+from fast3r.scene.trusted_pixels import Trust, depth_slope
 from fast3r.views.view import SkippedPhoto, View
 
 if TYPE_CHECKING:
@@ -157,10 +156,22 @@ class Reconstruction:
             )
         return posed
 
+    def camera(self, index: int) -> Camera:
+        """Return the camera of a registered view.
+
+        Raises:
+            ValueError: It has none; the message says why.
+        """
+        camera = self.cameras[index]
+        if camera is None:
+            name, reason = self.views[index].name, self.failures[index]
+            raise ValueError(f"{name} has no camera ({reason}); see Reconstruction.registered")
+        return camera
+
     def network_intrinsics(self, index: int) -> Float[Tensor, "3 3"]:
         """Return the intrinsics of a registered view in pixels of its depth map."""
         network_from_original = self.views[index].original_from_network.double().inverse()
-        camera = self._camera(index)
+        camera = self.camera(index)
         intrinsics = intrinsics_through(network_from_original, camera.intrinsics.double())
         return intrinsics.to(camera.intrinsics.dtype)
 
@@ -175,17 +186,13 @@ class Reconstruction:
         seen = depth.isfinite() & (depth > 0) & self.confidence[index].isfinite()
         return seen if mask is None else seen & mask
 
-    def colors(self, index: int) -> UInt8[Tensor, "height width 3"]:
-        """Return the colour of each world point of the view: the photo at network size."""
-        return self.views[index].pixels
-
     def world_points(self, index: int) -> Float[Tensor, "height width 3"]:
         """Return where in the world each pixel of a registered view lies.
 
         Pixels without depth give points that mean nothing; `valid` tells which.
         """
         depth = self.depth[index]
-        points, _ = self._lift(index, torch.arange(depth.numel()))
+        points = self._lifted(index, torch.arange(depth.numel()))
         return points.reshape(*depth.shape, 3).to(depth.dtype)
 
     def points_at(
@@ -203,8 +210,8 @@ class Reconstruction:
             ValueError: The view has no camera, or the pointmaps of the world head were not kept.
         """
         if head == "local":
-            return self._lift(index, pixels.long())[0].float()
-        self._camera(index)
+            return self._lifted(index, pixels.long()).float()
+        self.camera(index)
         return self._world_pointmap(index).points.flatten(0, 1)[pixels.long()]
 
     def confidence_of(self, index: int, *, head: Head = "local") -> Float[Tensor, "height width"]:
@@ -214,6 +221,19 @@ class Reconstruction:
             ValueError: The pointmaps of the world head were not kept.
         """
         return self.confidence[index] if head == "local" else self._world_pointmap(index).confidence
+
+    def original_pixels(
+        self, index: int, pixels: Int[Tensor, " points"]
+    ) -> Float[Tensor, "points 2"]:
+        """Return where pixels of a view, counted row by row, lie in its original photo."""
+        return photo_from_ideal(self._ideal_pixels(index, pixels), self.views[index].lens)
+
+    def slant_deg(self, index: int) -> Float[Tensor, "height width"]:
+        """Return how far each surface of a registered view is turned away from its camera.
+
+        Flying points, which hang between an object and what is behind it, look edge-on (90).
+        """
+        return depth_slope(self.depth[index], self.network_focal_px(index)).atan().rad2deg()
 
     def view_clouds(
         self,
@@ -231,22 +251,9 @@ class Reconstruction:
         Raises:
             ValueError: No view has a camera, or an option is out of range.
         """
-        check_percentile(min_conf_percentile)
-        if not 0 < max_slant_deg <= 90:
-            raise ValueError(f"max_slant_deg must lie in (0, 90], got {max_slant_deg}")
-        if margin < 0:
-            raise ValueError(f"margin must not be negative, got {margin}")
-
-        def kept(i: int) -> Bool[Tensor, "_height _width"]:
-            inner = self.valid(i) & ~border(*self.depth[i].shape, width=margin)
-            keep = surest_pixels(self.confidence[i], inner, min_conf_percentile)
-            if max_slant_deg < 90:
-                keep &= self.slant_deg(i) <= max_slant_deg
-            if min_confidence is not None:
-                keep &= self.confidence[i] >= min_confidence
-            return keep
-
-        return ViewClouds([i for i, _, _ in self.posed_views()], kept, self._view_cloud)
+        trust = Trust(min_confidence, min_conf_percentile, max_slant_deg, margin)
+        indices = [i for i, _, _ in self.posed_views()]
+        return ViewClouds(indices, lambda i: trust.pixels(self, i), self._view_cloud)
 
     def point_cloud(
         self,
@@ -281,18 +288,17 @@ class Reconstruction:
         Raises:
             ValueError: No view has a camera, or an option is out of range.
         """
-        clouds = self.view_clouds(
+        cloud: Cloud = self.view_clouds(
             min_confidence=min_confidence,
             min_conf_percentile=min_conf_percentile,
             max_slant_deg=max_slant_deg,
             margin=margin,
         )
         if voxel is not None:
-            thin = surest_per_voxel(clouds, voxel)
-            return thin if max_points is None else random_points(thin, max_points, seed=seed)
+            cloud = surest_per_voxel(cloud, voxel)
         if max_points is not None:
-            return random_points(clouds, max_points, seed=seed)
-        return concatenate(list(clouds))
+            cloud = random_points(cloud, max_points, seed=seed)
+        return cloud if isinstance(cloud, PointCloud) else concatenate(list(cloud))
 
     def transformed(
         self, target_from_world: Similarity, *, scale: Scale | None = None
@@ -326,7 +332,6 @@ class Reconstruction:
         """Write the whole scene as one `.npz`; `Reconstruction.load` gives it back bit by bit."""
         # The archive names this class, so it can only be imported once this module is complete.
         from fast3r.scene.archive import write_archive
-        from fast3r.scene.staging import staging
 
         path = Path(path)
         with staging(path.parent) as stage:
@@ -398,13 +403,6 @@ class Reconstruction:
 
         return refine(self, **options)
 
-    def _camera(self, index: int) -> Camera:
-        camera = self.cameras[index]
-        if camera is None:
-            name, reason = self.views[index].name, self.failures[index]
-            raise ValueError(f"{name} has no camera ({reason}); see Reconstruction.registered")
-        return camera
-
     def _world_pointmap(self, index: int) -> Pointmap:
         if self.world_pointmaps is None:
             raise ValueError(
@@ -412,52 +410,31 @@ class Reconstruction:
             )
         return self.world_pointmaps[index]
 
-    def _lift(
-        self, index: int, pixels: Int64[Tensor, " points"]
-    ) -> tuple[Float[Tensor, "points 3"], Float[Tensor, "points 2"]]:
-        """Return world points and original pixels of network pixels, in float64.
+    def _lifted(self, index: int, pixels: Int64[Tensor, " points"]) -> Float[Tensor, "points 3"]:
+        """Return world points of network pixels, in float64.
 
         The rays are those of the original photo, so that each point projects onto its pixel.
         """
-        camera = self._camera(index)
-        ideal = self._ideal_pixels(index, pixels)
         depth = self.depth[index].flatten()[pixels].double()
-        points = rays_through(ideal, camera.intrinsics.double()) * depth[:, None]
-        pose = camera.world_from_camera.double()
-        points = points @ pose[:3, :3].mT + pose[:3, 3]
-        return points, photo_from_ideal(ideal, camera.lens)
-
-    def original_pixels(
-        self, index: int, pixels: Int[Tensor, " points"]
-    ) -> Float[Tensor, "points 2"]:
-        """Return where pixels of a view, counted row by row, lie in its original photo."""
-        return photo_from_ideal(self._ideal_pixels(index, pixels), self.views[index].lens)
+        return self.camera(index).lifted(self._ideal_pixels(index, pixels), depth)
 
     def _ideal_pixels(
         self, index: int, pixels: Int[Tensor, " points"]
     ) -> Float[Tensor, "points 2"]:
-        """Return the same before the lens bends them."""
+        """Return the same as `original_pixels`, before the lens bends them."""
         view = self.views[index]
-        affine = view.original_from_network.double()
         row, column = pixels // view.width, pixels % view.width
         network = torch.stack((column, row), dim=-1).double() + 0.5
-        return network @ affine[:2, :2].mT + affine[:2, 2]
-
-    def slant_deg(self, index: int) -> Float[Tensor, "height width"]:
-        """Return how far each surface of a registered view is turned away from its camera.
-
-        Flying points, which hang between an object and what is behind it, look edge-on (90).
-        """
-        return depth_slope(self.depth[index], self.network_focal_px(index)).atan().rad2deg()
+        return pixels_through(view.original_from_network.double(), network)
 
     def _view_cloud(self, index: int, keep: Bool[Tensor, "height width"]) -> PointCloud:
-        points, original = self._lift(index, keep.flatten().nonzero()[:, 0])
+        pixels = keep.flatten().nonzero()[:, 0]
         return PointCloud(
-            points=points.float(),
-            colors=self.colors(index)[keep],
+            points=self._lifted(index, pixels).float(),
+            colors=self.views[index].pixels[keep],
             confidence=self.confidence[index][keep].float(),
-            view_index=torch.full((len(points),), index),
-            pixel=original.float(),
+            view_index=torch.full((len(pixels),), index),
+            pixel=self.original_pixels(index, pixels).float(),
         )
 
 
@@ -469,11 +446,8 @@ def _behind_lenses(cameras: list[Camera | None], views: list[View]) -> list[Came
 
 
 def _moved(camera: Camera, target_from_world: Similarity) -> Camera:
-    pose = camera.world_from_camera.to(target_from_world.rotation)
-    moved = pose.clone()
-    moved[:3, :3] = target_from_world.rotation @ pose[:3, :3]
-    moved[:3, 3] = target_from_world(pose[None, :3, 3])[0]
-    return replace(camera, world_from_camera=moved.to(camera.world_from_camera))
+    pose = target_from_world.moved_pose(camera.world_from_camera.to(target_from_world.rotation))
+    return replace(camera, world_from_camera=pose.to(camera.world_from_camera))
 
 
 def _moved_points(pointmap: Pointmap, target_from_world: Similarity) -> Pointmap:

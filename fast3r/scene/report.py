@@ -89,7 +89,7 @@ def write_report(
         "priors": prior_entries(scene),
         "refinement": refinement_entry(scene),
         "turned": _turned_entries(scene),
-        "ensemble": ensemble_entry(scene),
+        "ensemble": _ensemble_entry(scene),
         "long": None if scene.long is None else asdict(scene.long),
         "files": [file.as_posix() for file in files],
     }
@@ -104,7 +104,7 @@ def _turned_entries(scene: Reconstruction) -> list[dict[str, object]]:
     return [{"name": name, "clockwise_deg": 90 * turns} for name, turns in ways if turns]
 
 
-def ensemble_entry(scene: Reconstruction) -> dict[str, object] | None:
+def _ensemble_entry(scene: Reconstruction) -> dict[str, object] | None:
     """Return what several passes say of the scene, with each view's entry under its name."""
     told = scene.uncertainty
     if told is None:

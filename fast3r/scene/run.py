@@ -15,25 +15,27 @@ from torch import Tensor
 from fast3r.geometry.cameras import Camera
 from fast3r.models.fast3r import Chunks, Fast3R
 from fast3r.models.prediction import Pointmap
-from fast3r.scene.cameras import PoseRecipe, ShareFocal, depth_for_camera, recover_cameras
+from fast3r.scene.cameras import recover_cameras
+from fast3r.scene.depth import depth_for_camera
+from fast3r.scene.focals import ShareFocal
 from fast3r.scene.machine import Precision, choose_device
 from fast3r.scene.network import NetworkPass
 from fast3r.scene.outputs import Scratch, in_memory
-from fast3r.scene.plan.choosing import FEWEST_CHUNK_VIEWS, Wish, choose, step_down
+from fast3r.scene.plan.choosing import choose, step_down
+from fast3r.scene.plan.ladder import FEWEST_CHUNK_VIEWS, Wish
 from fast3r.scene.plan.memory_error import is_out_of_memory
 from fast3r.scene.plan.plan import Plan
-from fast3r.scene.plan.rates import known_rates
 from fast3r.scene.plan.seconds import with_seconds
-from fast3r.scene.plan.situation import scratch_parent, situation_of
+from fast3r.scene.plan.situation import Situation, scratch_parent, situation_of
 from fast3r.scene.plan.telling import tell
+from fast3r.scene.pose_choice import PoseRecipe
 from fast3r.scene.priors.applying import apply_priors
 from fast3r.scene.priors.binding import bind
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.fitting import fit_view
-from fast3r.views.view import SkippedPhoto, View
-from fast3r.views.views import Views
+from fast3r.views.view import SkippedPhoto, View, Views
 
 
 def reconstruct(
@@ -148,6 +150,10 @@ class _Job:
         """Return the views as the network sees them."""
         return [fit_view(view, size=size, patch=self.model.patch) for view in self.views]
 
+    def network_pass(self, fitted: list[View]) -> NetworkPass:
+        """Return a pass that has yet to begin."""
+        return NetworkPass(fitted, self.model, seed=self.seed, recorder=self.recorder)
+
     @property
     def skipped(self) -> list[SkippedPhoto]:
         """Photos that could not be read."""
@@ -164,14 +170,13 @@ def _planned(
         fitted, job.model, memory_gib=memory_gib, keep_world=job.keep_world, folder=folder
     )
     plan = choose(situation, wish)
-    work = NetworkPass(fitted, job.model, seed=job.seed, recorder=job.recorder)
+    work = job.network_pass(fitted)
     while True:
-        rates = known_rates(situation.config, situation.device, plan.setting.precision)
-        job.recorder.plan = plan = with_seconds(plan, situation, rates)
+        job.recorder.plan = plan = with_seconds(plan, situation)
         job.recorder.tell(tell(plan, job.model.device))
         if plan.size < max(max(view.height, view.width) for view in fitted):
             fitted = job.fitted(plan.size)
-            work = NetworkPass(fitted, job.model, seed=job.seed, recorder=job.recorder)
+            work = job.network_pass(fitted)
         try:
             if plan.chunk_views is not None:
                 kept = scratch.folder if folder is None else folder / "chunks"
@@ -183,18 +188,22 @@ def _planned(
             reason = str(error).partition("\n")[0][:200] or type(error).__name__
         # Only now is what the failed attempt held free again.
         gc.collect()
-        if job.model.device.type == "cuda":
+        if situation.own_memory:
             torch.cuda.empty_cache()
         lower = step_down(situation, wish, plan)
         if lower is None:
-            rows, columns = situation.workload.largest
-            raise MemoryError(
-                f"{job.model.device} is too small for {plan.views} views of up to {columns}x{rows} "
-                f"px, and nothing is left to try ({reason}); use fewer views (--num-frames for a "
-                "video) or a smaller --size. 'fast3r plan' says what fits"
-            )
+            raise _nothing_left(situation, reason)
         job.recorder.tell(f"memory ran out on {job.model.device}; going on with less")
         plan = lower
+
+
+def _nothing_left(situation: Situation, reason: str) -> MemoryError:
+    rows, columns = situation.workload.largest
+    return MemoryError(
+        f"{situation.device} is too small for {len(situation.workload)} views of up to "
+        f"{columns}x{rows} px, and nothing is left to try ({reason}); use fewer views "
+        "(--num-frames for a video) or a smaller --size. 'fast3r plan' says what fits"
+    )
 
 
 def _in_one_pass(

@@ -16,13 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.transforms import rotation_log
+from fast3r.scene.pair_motions import SIDE_PX, PairMotion, pair_motions
 from fast3r.scene.refinement.matching import Pair
 from fast3r.scene.refinement.photos import working_photo
-from fast3r.scene.rolls import SIDE_PX, PairMotion, pair_motions
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.turning import turned
-from fast3r.views.view import View
-from fast3r.views.views import Views
+from fast3r.views.view import View, Views
 
 # All thresholds were chosen on ten photos each of 17 real sets, so that no upright one is turned.
 _MIN_MATCHES = 25

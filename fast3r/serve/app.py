@@ -1,7 +1,7 @@
 """The web application: routes, refusals, log lines and headers around a running service."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -43,26 +43,18 @@ _WATCHED = ("/health", "/health/live", "/metrics", "/v1/jobs/{job_id}")
 """What programs ask for every few seconds; logged only where it is refused."""
 
 
-def create_app(
-    settings: Settings,
-    store: Store,
-    *,
-    worker_command: Sequence[str] | None = None,
-    on_crash: OnCrash,
-) -> FastAPI:
+def create_app(settings: Settings, store: Store, *, on_crash: OnCrash) -> FastAPI:
     """Return the application; its service runs between its startup and its shutdown.
 
     Args:
         settings: Of the service.
         store: Its folder.
-        worker_command: Starts a worker; by default our own.
         on_crash: Learns of what must end the service.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = running(settings, store, worker_command=worker_command, on_crash=on_crash)
-        async with service as app.state.service:
+        async with running(settings, store, on_crash=on_crash) as app.state.service:
             yield
 
     app = _Application(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from fast3r.serve.log import tell
-from fast3r.serve.messages import ENDED, Job, JobError, JobOptions, Upload
+from fast3r.serve.messages import ENDED, Findings, Job, JobError, JobOptions, Upload
 from fast3r.serve.metrics import Metrics
 from fast3r.serve.settings import Limits
 from fast3r.serve.store import Store
@@ -66,8 +66,6 @@ class Board:
         self._arriving = 0
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self._changed = asyncio.Event()
-        self.closing = False
-        """Whether the service ends, so that long answers should too."""
         for job in store.load():
             self._enter(job)
             if job.state == "running":
@@ -101,11 +99,6 @@ class Board:
     def next_change(self) -> asyncio.Event:
         """Set at the next change of any job; who takes it before looking misses nothing."""
         return self._changed
-
-    def close(self) -> None:
-        """Let everyone who waits for a change know that the service ends."""
-        self.closing = True
-        self._tell_all()
 
     # --- the client's side ---
 
@@ -183,14 +176,8 @@ class Board:
 
     def done(self, entry: Entry, done: Done) -> None:
         """Note that a job is done."""
-        found = {
-            "state": "failed" if done.error else "done",
-            "error": done.error,
-            "outcome": done.outcome,
-            "stages": done.stages,
-            "problems": done.problems,
-            "results": done.results,
-        }
+        found = {name: getattr(done, name) for name in Findings.model_fields}
+        found["state"] = "failed" if done.error else "done"
         entry.share = 1.0
         self._end(entry, entry.job.model_copy(update=found))
 

@@ -14,6 +14,9 @@ from fast3r.serve.process import WorkerProcess
 from fast3r.serve.settings import Settings
 from fast3r.serve.wire import Done, Order, Progress, Ready, Unfit
 
+WORKER_COMMAND: Sequence[str] = (sys.executable, "-m", "fast3r.serve.worker")
+"""Starts a worker, given model, device and precision as further arguments."""
+
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 60.0
 """How long to wait before a worker that never got ready is started again; doubles each time."""
 
@@ -43,7 +46,6 @@ class _Seat:
     """Where the worker of one device sits."""
 
     device: str
-    worker: WorkerProcess | None = None
     ready: bool = False
     busy: bool = False
 
@@ -51,26 +53,17 @@ class _Seat:
 class Crew:
     """All workers; jobs come from the board and their fate is noted there."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        board: Board,
-        metrics: Metrics,
-        *,
-        command: Sequence[str] = (sys.executable, "-m", "fast3r.serve.worker"),
-    ) -> None:
+    def __init__(self, settings: Settings, board: Board, metrics: Metrics) -> None:
         """Prepare one worker for each device.
 
         Args:
             settings: Of the service.
             board: Where jobs come from.
             metrics: Where restarts are counted.
-            command: Starts a worker, given model, device and precision as further arguments.
         """
         self._settings = settings
         self._board = board
         self._metrics = metrics
-        self._command = tuple(command)
         self._seats = [_Seat(device) for device in settings.devices]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -94,7 +87,7 @@ class Crew:
         delay_s = _FIRST_DELAY_S
         while True:
             arguments = (self._settings.model, seat.device, self._settings.precision)
-            seat.worker = worker = await WorkerProcess.start([*self._command, *arguments])
+            worker = await WorkerProcess.start([*WORKER_COMMAND, *arguments])
             try:
                 seat.ready = await self._gets_ready(seat.device, worker)
                 if seat.ready:

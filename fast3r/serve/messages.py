@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from fast3r.scene.cameras import ShareFocal
+from fast3r.scene.focals import ShareFocal
 from fast3r.viz.results import FORMATS
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -135,7 +135,26 @@ class StageSeconds(Message):
     """Wall-clock time."""
 
 
-class Job(Message):
+class Findings(Message):
+    """What came of a job."""
+
+    error: JobError | None = None
+    """Why it failed."""
+
+    outcome: Outcome | None = None
+    """What became of the photos, once that is known."""
+
+    stages: list[StageSeconds] = Field(default=[])
+    """What each stage took."""
+
+    problems: list[str] = Field(default=[])
+    """Formats that could not hold this scene, with the reason of each."""
+
+    results: dict[str, str] = Field(default={})
+    """File of each format, in the folder of results."""
+
+
+class Job(Findings):
     """A job as it is kept on disk."""
 
     id: str
@@ -161,21 +180,6 @@ class Job(Message):
 
     ended: AwareDatetime | None = None
     """When it left the service's hands."""
-
-    error: JobError | None = None
-    """Why it failed."""
-
-    outcome: Outcome | None = None
-    """What became of the photos, once that is known."""
-
-    stages: list[StageSeconds] = Field(default=[])
-    """What each stage took."""
-
-    problems: list[str] = Field(default=[])
-    """Formats that could not hold this scene, with the reason of each."""
-
-    results: dict[str, str] = Field(default={})
-    """File of each format, in the folder of results."""
 
 
 class Result(Message):

@@ -1,28 +1,20 @@
 """What clients can ask for."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response, Security
-from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from fast3r.serve import metrics
 from fast3r.serve.board import FullError
 from fast3r.serve.description import refused_with, submission_schema
 from fast3r.serve.guards import bearer, check_key, check_origin
-from fast3r.serve.messages import ENDED, WRITABLE, Health, JobStatus
+from fast3r.serve.messages import WRITABLE, Health, JobStatus
 from fast3r.serve.page import page
 from fast3r.serve.refusals import Refusal
 from fast3r.serve.service import ANY_MEDIA_TYPE, MEDIA_TYPES, Service, media_type
 from fast3r.serve.upload import receive_upload
-
-_EVENTS_APART_S = 0.1
-"""Progress is told at most so often."""
-
-_SILENCE_S = 15.0
-"""After so long without news a comment tells that the connection lives."""
 
 ResultName = Annotated[
     str,
@@ -121,36 +113,6 @@ async def submit(request: Request, response: Response, service: ServiceDep) -> J
 async def follow(job_id: JobId, service: ServiceDep) -> JobStatus:
     """Tell where a job stands."""
     return service.status(job_id)
-
-
-@jobs.get(
-    "/{job_id}/events",
-    summary="Follow a job as it happens",
-    response_class=StreamingResponse,
-    responses=_ABOUT_ONE
-    | {200: {"description": "Server-sent events.", "content": {"text/event-stream": {}}}},
-)
-async def events(job_id: JobId, service: ServiceDep) -> StreamingResponse:
-    """Stream the status as server-sent events, one `status` at each change, until the job ends."""
-    return StreamingResponse(_events(job_id, service), media_type="text/event-stream")
-
-
-async def _events(job_id: str, service: Service) -> AsyncIterator[str]:
-    told = None
-    while job_id in service.board and not service.board.closing:
-        change = service.board.next_change
-        status = service.status(job_id)
-        if status != told:
-            yield f"event: status\ndata: {status.model_dump_json()}\n\n"
-            if status.state in ENDED:
-                return
-            told = status
-            await asyncio.sleep(_EVENTS_APART_S)
-            continue
-        try:
-            await asyncio.wait_for(change.wait(), _SILENCE_S)
-        except asyncio.TimeoutError:
-            yield ": nothing new\n\n"
 
 
 @jobs.post(

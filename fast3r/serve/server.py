@@ -3,11 +3,10 @@
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
 
 from fast3r.serve.app import create_app
 from fast3r.serve.crew import UnfitError
@@ -45,9 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(
-    settings: Settings, listener: socket.socket, *, worker_command: Sequence[str] | None = None
-) -> None:
+def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Jobs that wait then, or are worked on, go on at the next start.
@@ -63,23 +60,8 @@ def serve(
         server.should_exit = True
 
     with Store(settings.folder) as store, _stopped_by_signals():
-        app = create_app(settings, store, worker_command=worker_command, on_crash=on_crash)
-        server = _Server(app)
-        server.run(sockets=[listener])
-    for error in crashes:
-        if isinstance(error, UnfitError):
-            raise ValueError(f"cannot serve the model {settings.model}: {error}")
-        raise error
-    if not server.started:
-        raise OSError("the service did not start; the log says why")
-
-
-class _Server(uvicorn.Server):
-    """Ends long answers before it waits for all to end."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        super().__init__(
+        app = create_app(settings, store, on_crash=on_crash)
+        server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 log_config=None,
@@ -89,10 +71,13 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=_GRACE_S,
             )
         )
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.state.service.board.close()
-        await super().shutdown(sockets)
+        server.run(sockets=[listener])
+    for error in crashes:
+        if isinstance(error, UnfitError):
+            raise ValueError(f"cannot serve the model {settings.model}: {error}")
+        raise error
+    if not server.started:
+        raise OSError("the service did not start; the log says why")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The service without its web face: folder, board, crew and counters, run as one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,25 +101,17 @@ def media_type(path: Path) -> str:
 
 
 @asynccontextmanager
-async def running(
-    settings: Settings,
-    store: Store,
-    *,
-    worker_command: Sequence[str] | None = None,
-    on_crash: OnCrash,
-) -> AsyncIterator[Service]:
+async def running(settings: Settings, store: Store, *, on_crash: OnCrash) -> AsyncIterator[Service]:
     """Run a service for as long as the block does.
 
     Args:
         settings: Of the service.
         store: Its folder.
-        worker_command: Starts a worker; by default our own.
         on_crash: Learns of what must end the service.
     """
     metrics = Metrics()
     board = Board(store, settings.limits, metrics)
-    chosen = {} if worker_command is None else {"command": worker_command}
-    crew = Crew(settings, board, metrics, **chosen)
+    crew = Crew(settings, board, metrics)
     service = Service(settings, store, board, crew, metrics)
     crew.start(on_crash)
     expiry = watched(_expire_forever(board), on_crash)

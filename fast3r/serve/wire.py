@@ -5,14 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from fast3r.serve.messages import (
-    JobError,
-    JobOptions,
-    Message,
-    Outcome,
-    StageSeconds,
-    Upload,
-)
+from fast3r.serve.messages import Findings, JobOptions, Message, Upload
 
 MAX_LINE_BYTES = 4 << 20
 """No message comes near it."""
@@ -73,26 +66,11 @@ class Progress(Message):
     """How much of the job is done, in [0, 1]."""
 
 
-class Done(Message):
+class Done(Findings):
     """To the server: the job is over."""
 
     kind: Literal["done"] = "done"
     """Tells messages apart."""
-
-    error: JobError | None = None
-    """Why there is no scene."""
-
-    outcome: Outcome | None = None
-    """What became of the photos."""
-
-    stages: list[StageSeconds] = Field(default=[])
-    """What each stage took."""
-
-    problems: list[str] = Field(default=[])
-    """Formats that could not hold this scene, with the reason of each."""
-
-    results: dict[str, str] = Field(default={})
-    """File of each format, in the folder of results."""
 
 
 FromWorker = Ready | Unfit | Progress | Done

@@ -30,8 +30,7 @@ from fast3r.serve.naming import STORAGE_NAME, is_video
 from fast3r.serve.wire import Done, Order
 from fast3r.views.decode import UnreadablePhotoError, open_image
 from fast3r.views.load import Progress, load_views
-from fast3r.views.view import SkippedPhoto, View
-from fast3r.views.views import Views
+from fast3r.views.view import SkippedPhoto, View, Views
 from fast3r.viz.results import FORMATS, write_results
 
 STAGES = ("load photos", "encoder and fusion", "pointmaps", "cameras", "write files")

@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fast3r.documents import read_yaml
+from fast3r.plain_values import plain, receive
 from fast3r.training.config import TrainingConfig
-from fast3r.training.receive import plain, receive
 
 CONF = Path(__file__).parent / "conf"
 """Folder of the YAML that presets are made of."""

@@ -9,8 +9,12 @@ from fast3r.cluster.slurm import SlurmConfig
 from fast3r.data.config import PhotoConfig, RenderedConfig
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.recompute import Part
-from fast3r.training.lora import Layer, Stack
-from fast3r.training.progress import Length
+
+Layer = Literal["qkv", "proj", "fc1", "fc2"]
+"""A linear layer of a transformer block: two of the attention, two of the MLP."""
+
+Stack = Literal["encoder", "fusion"]
+"""A stack of transformer blocks."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,11 @@ class LoraConfig:
     train_heads: bool = False
     """Train all weights of the heads as well."""
 
+    def __post_init__(self) -> None:
+        _check_positive("rank", self.rank)
+        if not (self.layers and self.stacks):
+            raise ValueError("layers and stacks must each name one at least, got an empty list")
+
 
 @dataclass(frozen=True)
 class HardwareConfig:
@@ -143,7 +152,10 @@ class HardwareConfig:
     """Of several devices: each holds the whole model (ddp) or a share of it."""
 
     precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of encoder and fusion; heads and losses always compute in float32."""
+    """Of encoder and fusion; losses always compute in float32."""
+
+    half_precision_heads: bool = False
+    """Whether the heads compute in bfloat16 too, where precision is bfloat16."""
 
     compile: bool = False
     """Fuse the transformer blocks by torch.compile; for the renderer there is
@@ -263,11 +275,6 @@ class TrainingConfig:
 
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     """What the job asks for; its GPUs and machines replace those of `hardware`."""
-
-    @property
-    def length(self) -> Length:
-        """How long the run is."""
-        return Length(self.steps, self.minutes)
 
     def __post_init__(self) -> None:
         given = [value for value in (self.steps, self.minutes) if value is not None]

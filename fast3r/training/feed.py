@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import torch
@@ -23,40 +24,23 @@ _FOR_EVER = 2**40
 """More steps than any run takes."""
 
 
-@dataclass(frozen=True)
-class ShareBySteps:
-    """The share of a run that is done at the sample of a number: nothing else decides it."""
-
-    samples: int
-    """Of one device in the whole run."""
-
-    def __call__(self, sample: int) -> float:
-        """Return the share."""
-        return min(1.0, sample / self.samples)
+def share_by_steps(sample: int, *, samples: int) -> float:
+    """Return the share of a run of so many samples that is done at one: nothing else decides it."""
+    return min(1.0, sample / samples)
 
 
-@dataclass(frozen=True)
-class ShareByClock:
-    """The share of a run's time that is spent now, in any process of this machine."""
+def share_by_clock(_sample: int, *, minutes: float, begun_s: float) -> float:
+    """Return the share of a run's time that is spent now, in any process of this machine.
 
-    minutes: float
-    """Length of the run."""
-
-    begun_s: float
-    """When it would have begun, had it run without a break, by `time.monotonic`."""
-
-    def __call__(self, sample: int) -> float:
-        """Return the share; the number of the sample does not matter."""
-        return min(1.0, (time.monotonic() - self.begun_s) / (60 * self.minutes))
+    Args:
+        minutes: Length of the run.
+        begun_s: When it would have begun, had it run without a break, by `time.monotonic`.
+    """
+    return min(1.0, (time.monotonic() - begun_s) / (60 * minutes))
 
 
-@dataclass(frozen=True)
-class AlwaysLast:
-    """The end of a run, for validation."""
-
-    def __call__(self, sample: int) -> float:
-        """Return 1."""
-        return 1.0
+def _at_the_end(_sample: int) -> float:
+    return 1.0
 
 
 def open_stream(
@@ -170,9 +154,10 @@ class TrainingFeed:
 
     def _share(self) -> Callable[[int], float]:
         if self.config.steps is not None:
-            return ShareBySteps(self.config.steps * self.config.accumulate)
+            return partial(share_by_steps, samples=self.config.steps * self.config.accumulate)
         assert self.config.minutes is not None
-        return ShareByClock(self.config.minutes, time.monotonic() - self.progress.spent_s)
+        begun_s = time.monotonic() - self.progress.spent_s
+        return partial(share_by_clock, minutes=self.config.minutes, begun_s=begun_s)
 
 
 class Waiting:
@@ -226,12 +211,12 @@ def validation_samples(config: TrainingConfig, *, rank: int, device: torch.devic
     """
     data = config.validation.data or config.data
     if data.rendered is not None:
-        last: Stage = replace(data.rendered.stages[-1], until=1.0)
+        last = replace(data.rendered.stages[-1], until=1.0)
         data = replace(data, rendered=replace(data.rendered, stages=(last,)))
     stream = open_stream(
         data,
         seed=_VALIDATION_SEED,
-        share_of_step=AlwaysLast(),
+        share_of_step=_at_the_end,
         patch=config.model.encoder.patch,
         rank=rank,
         device=device,
@@ -241,10 +226,4 @@ def validation_samples(config: TrainingConfig, *, rank: int, device: torch.devic
 
 def first_scenes(sample: Sample, count: int) -> Sample:
     """Return the first scenes of a sample."""
-    return Sample(
-        images=sample.images[:count],
-        points=sample.points[:count],
-        valid=sample.valid[:count],
-        intrinsics=sample.intrinsics[:count],
-        world_from_camera=sample.world_from_camera[:count],
-    )
+    return Sample(**{name: part[:count] for name, part in vars(sample).items()})

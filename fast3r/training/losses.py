@@ -11,6 +11,17 @@ from fast3r.geometry.cameras import invert_rigid
 from fast3r.models.prediction import Pointmap, Prediction
 
 
+@dataclass(frozen=True)
+class Terms:
+    """The loss of one sample."""
+
+    total: Float[Tensor, ""]
+    """What is minimised: every term times its weight."""
+
+    figures: dict[str, Float[Tensor, ""]]
+    """Each term without its weight, and the errors behind them; detached. Equal names always."""
+
+
 def mean_distance(
     points: Float[Tensor, "batch views height width 3"],
     valid: Bool[Tensor, "batch views height width"],
@@ -61,22 +72,21 @@ class PointmapLoss:
         plain = (error * valid).sum(dim=(0, 2, 3)) / count
         return loss, plain.detach()
 
-    def __call__(self, predictions: list[Prediction], sample: Sample) -> "LossTerms":
+    def __call__(self, predictions: list[Prediction], sample: Sample) -> Terms:
         """Return the loss of a batch: the mean over views and heads."""
         world = stacked([p.world for p in predictions])
         target = frame_points(sample.points, sample.world_from_camera[:, :1])
-        world_loss, world_error = self.view_terms(world, target, sample.valid, per_view=False)
+        loss, error = self.view_terms(world, target, sample.valid, per_view=False)
+        total = loss.mean()
+        figures = {"world_loss": total, "world_error": error.mean()}
         maps = [p.local for p in predictions if p.local is not None]
-        if not maps:
-            return LossTerms(world_loss.mean(), world_loss.mean(), world_error.mean(), None, None)
-        target = frame_points(sample.points, sample.world_from_camera)
-        local_loss, local_error = self.view_terms(
-            stacked(maps), target, sample.valid, per_view=True
-        )
-        total = (world_loss.mean() + local_loss.mean()) / 2
-        return LossTerms(
-            total, world_loss.mean(), world_error.mean(), local_loss.mean(), local_error.mean()
-        )
+        if maps:
+            target = frame_points(sample.points, sample.world_from_camera)
+            loss, error = self.view_terms(stacked(maps), target, sample.valid, per_view=True)
+            total = (total + loss.mean()) / 2
+            figures |= {"local_loss": loss.mean(), "local_error": error.mean()}
+        figures = {"pointmap": total, **figures}
+        return Terms(total, {name: value.detach() for name, value in figures.items()})
 
 
 def pose_consistency(
@@ -101,26 +111,6 @@ def pose_consistency(
     world = stacked([p.world for p in predictions])
     terms, error = loss.view_terms(world, target, sample.valid, per_view=False)
     return terms.mean(), error.mean()
-
-
-@dataclass(frozen=True)
-class LossTerms:
-    """One step's pointmap loss and the errors behind it."""
-
-    total: Float[Tensor, ""]
-    """What is minimised."""
-
-    world_loss: Float[Tensor, ""]
-    """The part of the world head."""
-
-    world_error: Float[Tensor, ""]
-    """Mean error of the world map over the mean distance; detached."""
-
-    local_loss: Float[Tensor, ""] | None
-    """The part of the local head."""
-
-    local_error: Float[Tensor, ""] | None
-    """The same of the local map."""
 
 
 def stacked(pointmaps: list[Pointmap]) -> Pointmap:

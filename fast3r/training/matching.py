@@ -13,25 +13,16 @@ from torch import Tensor, nn
 from fast3r.data.sample import Sample
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of views, as indices made on the device that uses them: copying lists would wait."""
-
-    first: Int[Tensor, " pairs"]
-    """First view of each pair."""
-
-    second: Int[Tensor, " pairs"]
-    """Second view of each pair."""
-
-
-def chain(views: int, device: torch.device) -> Pairs:
+def chain(views: int, device: torch.device) -> Int[Tensor, "2 pairs"]:
     """Return each view with the next one, the last with the first, and later ones with the first.
 
-    A number of pairs that grows with the views, not with their square.
+    A number of pairs that grows with the views, not with their square; made on the device that
+    uses them, since copying lists would wait.
     """
     every = torch.arange(views, device=device)
     later = every[2:]
-    return Pairs(torch.cat((every, later)), torch.cat((every.roll(-1), torch.zeros_like(later))))
+    first = torch.cat((every, later))
+    return torch.stack((first, torch.cat((every.roll(-1), torch.zeros_like(later)))))
 
 
 @dataclass(frozen=True)
@@ -41,16 +32,16 @@ class Matches:
     target: Int[Tensor, "batch pairs patches"]
     """Index of the patch in the second view; -1 where the point is not seen."""
 
-    pairs: Pairs
+    pairs: Int[Tensor, "2 pairs"]
     """First and second view of each pair."""
 
 
-def true_matches(sample: Sample, patch: int, pairs: Pairs) -> Matches:
+def true_matches(sample: Sample, patch: int, pairs: Int[Tensor, "2 pairs"]) -> Matches:
     """Return the true matches between patches, by projection and a test for occlusion."""
     half = patch // 2
     centres = sample.points[:, :, half::patch, half::patch]
     seen = sample.valid[:, :, half::patch, half::patch]
-    first, second = pairs.first, pairs.second
+    first, second = pairs
     height, width = sample.valid.shape[2:]
     points = centres[:, first].flatten(2, 3)  # (B, pairs, P, 3)
     pose = sample.world_from_camera[:, second]
@@ -99,17 +90,17 @@ def attention_entropy(
     """
     parts = qkv.unflatten(-1, (3, heads, -1))[:, :, :2, 0].unflatten(1, (views, -1))
     queries, keys = parts.unbind(dim=3)
-    first, second = queries[:, matches.pairs.first], keys[:, matches.pairs.second]
-    logits = first @ second.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    first, second = matches.pairs
+    logits = queries[:, first] @ keys[:, second].transpose(-1, -2) / queries.shape[-1] ** 0.5
     return matching_entropy(logits, matches)[0]
 
 
 class MatchingLoss(nn.Module):
     """Contrast between tokens that see the same point and those that do not (InfoNCE)."""
 
-    def __init__(self, width: int, channels: int = 128) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.project = nn.Linear(width, channels)
+        self.project = nn.Linear(width, 128)
         self.log_temperature = nn.Parameter(torch.tensor([0.07]).log())
 
     def forward(
@@ -117,6 +108,7 @@ class MatchingLoss(nn.Module):
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Return the loss and the share of patches whose best match is the true one."""
         descriptors = F.normalize(self.project(tokens), dim=-1)
-        first, second = descriptors[:, matches.pairs.first], descriptors[:, matches.pairs.second]
-        logits = (first @ second.transpose(-1, -2)).float() / self.log_temperature.exp()
+        first, second = matches.pairs
+        alike = descriptors[:, first] @ descriptors[:, second].transpose(-1, -2)
+        logits = alike.float() / self.log_temperature.exp()
         return matching_entropy(logits, matches)

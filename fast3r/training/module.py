@@ -15,15 +15,15 @@ from fast3r.data.sample import Sample
 from fast3r.data.steps import StepLoader, dice_at
 from fast3r.models.config_files import write_config
 from fast3r.models.fast3r import Fast3R
+from fast3r.models.prediction import in_order
 from fast3r.models.weight_files import TRAINING_CONFIG
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.run import reconstruct
 from fast3r.training.config import TrainingConfig
 from fast3r.training.feed import TrainingFeed, first_scenes, validation_samples
 from fast3r.training.objective import Objective
-from fast3r.training.optimizers import Optimizers, make_optimizers
+from fast3r.training.optimizers import make_optimizers, rate_factor, set_rates
 from fast3r.training.progress import Progress
-from fast3r.training.schedules import rate_factor
 from fast3r.training.sharding import shard
 from fast3r.training.validation import Validation
 from fast3r.views.view import View
@@ -70,19 +70,18 @@ class TrainingModule(LightningModule):
         self.config = config
         self.model = model
         self.objective = Objective(config.loss, model)
-        self.progress = Progress(config.length)
+        self.progress = Progress(config.steps, config.minutes)
         self.wishes = Wishes()
         self.record: StepRecord | None = None
         self.validation = Validation(config.validation.pictures)
         self._feed: TrainingFeed | None = None
-        self._updates: Optimizers | None = None
+        self._updates: dict[str, torch.optim.Optimizer] = {}
         self._figures: list[dict[str, Tensor]] = []
         self._views = 0
         if config.hardware.gradient_checkpointing:
             model.set_gradient_checkpointing(config.hardware.gradient_checkpointing)
         if config.hardware.compile:
-            for block in [*model.encoder.blocks, *model.fusion.blocks]:
-                block.compile(dynamic=True)
+            model.compile_blocks()
 
     def reconstruct(self, views: list[View], **options: Any) -> Reconstruction:
         """Return cameras and depth of photos by the weights as they are; see that function."""
@@ -128,7 +127,7 @@ class TrainingModule(LightningModule):
             self.objective.parameters(),
             fused=self.device.type == "cuda",
         )
-        return self._updates.optimizers
+        return list(self._updates.values())
 
     def transfer_batch_to_device(
         self, batch: Sample, device: torch.device, dataloader_idx: int
@@ -152,6 +151,7 @@ class TrainingModule(LightningModule):
             share=progress.share,
             seed=_mixed(self.config.seed, progress.step * accumulate + place, self.global_rank),
             half_precision=self.config.hardware.precision == "bfloat16",
+            half_precision_heads=self.config.hardware.half_precision_heads,
         )
         with nullcontext() if last else self._alone():
             self.manual_backward(terms.total / accumulate)
@@ -165,8 +165,7 @@ class TrainingModule(LightningModule):
         half_precision = self.config.hardware.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half_precision):
             tokens = self.model.tokens(sample.images)
-        made = dict(self.model.predict(tokens))
-        predictions = [made[view] for view in sorted(made)]
+        predictions = in_order(self.model.predict(tokens))
         self.validation.add(predictions, sample, self.objective.on_pointmaps(predictions, sample))
 
     def on_validation_start(self) -> None:
@@ -187,14 +186,13 @@ class TrainingModule(LightningModule):
         self.progress.restore(checkpoint["progress"])
 
     def _update(self) -> StepRecord:
-        assert self._updates is not None
         factor = rate_factor(
             self.progress.share,
             warmup=self.config.optimizer.warmup,
             end=self.config.optimizer.end,
-            tick=self.progress.length.tick,
+            tick=self.progress.tick,
         )
-        self._updates.set_rate(factor)
+        rates = set_rates(self._updates, factor)
         norm = self._clip()
         figures = self._read(norm)
         if figures["gradient_norm"] < float("inf"):
@@ -205,8 +203,7 @@ class TrainingModule(LightningModule):
         for optimizer in self._optimizers():
             optimizer.zero_grad()
         self.progress.step += 1
-        rates = zip(self._updates.names, self._updates.peaks, strict=True)
-        record = StepRecord(figures, self._views, {name: peak * factor for name, peak in rates})
+        record = StepRecord(figures, self._views, rates)
         self._figures, self._views = [], 0
         return record
 

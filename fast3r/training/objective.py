@@ -1,8 +1,8 @@
 """What a run minimises: the pointmap loss, and named terms that each have a weight."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from fast3r.data.sample import Sample, frame_points
 from fast3r.models.fast3r import Fast3R, Tokens
 from fast3r.models.layers import Block
-from fast3r.models.prediction import Prediction
+from fast3r.models.prediction import Prediction, in_order
 from fast3r.training.config import LossConfig
-from fast3r.training.losses import PointmapLoss, pose_consistency, stacked
+from fast3r.training.losses import PointmapLoss, Terms, pose_consistency, stacked
 from fast3r.training.matching import (
     Matches,
     MatchingLoss,
@@ -22,17 +22,6 @@ from fast3r.training.matching import (
     true_matches,
 )
 from fast3r.training.normals import normal_error
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The loss of one sample."""
-
-    total: Float[Tensor, ""]
-    """What is minimised: every term times its weight."""
-
-    figures: dict[str, Float[Tensor, ""]]
-    """Each term without its weight, and the errors behind them; detached. Equal names always."""
 
 
 class Objective(nn.Module):
@@ -54,7 +43,14 @@ class Objective(nn.Module):
         self._attention = _AttentionWatch(model) if config.attention > 0 else None
 
     def forward(
-        self, model: Fast3R, sample: Sample, *, share: float, seed: int, half_precision: bool
+        self,
+        model: Fast3R,
+        sample: Sample,
+        *,
+        share: float,
+        seed: int,
+        half_precision: bool,
+        half_precision_heads: bool = False,
     ) -> Terms:
         """Return the loss of a sample.
 
@@ -64,19 +60,22 @@ class Objective(nn.Module):
             share: Of the run that is done: the terms on matches fade.
             seed: Of the view indices.
             half_precision: Whether encoder and fusion compute in bfloat16.
+            half_precision_heads: Whether the heads do where these do.
         """
         matched = self.config.matching > 0 or self.config.attention > 0
         pairs = chain(sample.images.shape[1], sample.points.device)
         # Geometry is not for half precision, and no gradient flows through it.
         matches = true_matches(sample, model.patch, pairs) if matched else None
-        with torch.autocast(sample.images.device.type, torch.bfloat16, enabled=half_precision):
-            with self._watched():
+        in_bfloat16 = partial(torch.autocast, sample.images.device.type, torch.bfloat16)
+        with in_bfloat16(enabled=half_precision):
+            with nullcontext() if self._attention is None else self._attention.listening():
                 tokens = model.tokens(sample.images, seed=seed)
             on_tokens = Terms(torch.zeros((), device=sample.points.device), {})
             if matches is not None:
                 on_tokens = self._on_tokens(tokens, matches)
-        predictions = dict(model.predict(tokens))
-        on_maps = self.on_pointmaps([predictions[v] for v in sorted(predictions)], sample)
+        with in_bfloat16(enabled=half_precision and half_precision_heads):
+            predictions = in_order(model.predict(tokens))
+        on_maps = self.on_pointmaps(predictions, sample)
         fading = 1 - (1 - self.config.matches_left) * share
         total = on_maps.total + fading * on_tokens.total
         figures = {"loss": total.detach(), **on_maps.figures, **on_tokens.figures}
@@ -86,11 +85,7 @@ class Objective(nn.Module):
         """Return the terms on what the heads made."""
         config = self.config
         terms = self.pointmaps(predictions, sample)
-        total = terms.total
-        figures = {"pointmap": terms.total, "world_loss": terms.world_loss}
-        figures["world_error"] = terms.world_error
-        if terms.local_loss is not None and terms.local_error is not None:
-            figures |= {"local_loss": terms.local_loss, "local_error": terms.local_error}
+        total, figures = terms.total, dict(terms.figures)
         if config.pose_consistency > 0:
             loss, error = pose_consistency(self.pointmaps, predictions, sample)
             total = total + config.pose_consistency * loss
@@ -117,14 +112,6 @@ class Objective(nn.Module):
             total, figures["matching"] = total + self.config.matching * loss, loss
             figures["encoder_matches"], figures["fusion_matches"] = (share for _, share in found)
         return Terms(total, {name: value.detach() for name, value in figures.items()})
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        if self._attention is None:
-            yield
-            return
-        with self._attention.listening():
-            yield
 
 
 class _AttentionWatch:

@@ -1,7 +1,7 @@
-"""Optimisers: AdamW, or Muon for the matrices of the transformer and AdamW for all else."""
+"""Optimisers, AdamW or Muon for the matrices of the transformer, and their learning rates."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -10,30 +10,10 @@ from fast3r.models.fast3r import Fast3R
 from fast3r.training.config import OptimizerConfig
 
 
-@dataclass(frozen=True)
-class Optimizers:
-    """What updates the weights."""
-
-    optimizers: list[torch.optim.Optimizer]
-    """One or two; each parameter that is trained is in exactly one."""
-
-    peaks: list[float]
-    """Learning rate of each at the top of the schedule."""
-
-    names: list[str]
-    """Of each, for the log."""
-
-    def set_rate(self, factor: float) -> None:
-        """Set the learning rates to the peaks times a factor."""
-        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * factor
-
-
 def make_optimizers(
     config: OptimizerConfig, model: Fast3R, others: Iterable[nn.Parameter], *, fused: bool
-) -> Optimizers:
-    """Return what updates all parameters that need a gradient.
+) -> dict[str, torch.optim.Optimizer]:
+    """Return by name what updates the parameters that need a gradient, each of them in one place.
 
     Args:
         config: Kind, rates and decay.
@@ -52,14 +32,41 @@ def make_optimizers(
     decay = config.weight_decay
     rest_decay = decay if config.decay == "all" else 0.0
     if config.name == "muon":
-        muon = _muon(matrices, config.muon_learning_rate, decay)
-        adam = _adamw([{"params": rest, "weight_decay": rest_decay}], config, fused)
-        return Optimizers(
-            [muon, adam], [config.muon_learning_rate, config.learning_rate], ["muon", "adamw"]
-        )
+        groups = [{"params": rest, "weight_decay": rest_decay}]
+        return {
+            "muon": _muon(matrices, config.muon_learning_rate, decay),
+            "adamw": _adamw(groups, config, fused),
+        }
     groups = [{"params": matrices, "weight_decay": decay}]
     groups += [{"params": rest, "weight_decay": rest_decay}]
-    return Optimizers([_adamw(groups, config, fused)], [config.learning_rate], ["adamw"])
+    return {"adamw": _adamw(groups, config, fused)}
+
+
+def set_rates(optimizers: Mapping[str, torch.optim.Optimizer], factor: float) -> dict[str, float]:
+    """Set the learning rates to a factor of those that optimisers were made with; return them."""
+    rates = {name: optimizer.defaults["lr"] * factor for name, optimizer in optimizers.items()}
+    for name, optimizer in optimizers.items():
+        for group in optimizer.param_groups:
+            group["lr"] = rates[name]
+    return rates
+
+
+def rate_factor(share: float, *, warmup: float, end: float, tick: float = 0.0) -> float:
+    """Return what the peak learning rate is multiplied with: a linear rise, then half a cosine.
+
+    With `tick` 1 / steps the rates are those of the paper's run: 0 at the first step, the peak at
+    the last step of the warm-up.
+
+    Args:
+        share: Of the run that is done, in steps or in time; in [0, 1].
+        warmup: Share over which the rate rises.
+        end: The factor at the end of the run.
+        tick: Share of one step; 0 where the run is measured in time.
+    """
+    if share < warmup:
+        return min(1.0, share / max(warmup - tick, 1e-12))
+    place = min(1.0, (share - warmup) / max(1 - warmup, 1e-12))
+    return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * place))
 
 
 def _muon(matrices: list[nn.Parameter], rate: float, decay: float) -> torch.optim.Optimizer:

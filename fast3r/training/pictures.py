@@ -11,8 +11,9 @@ from fast3r.data.sample import Sample, frame_points
 from fast3r.evaluation.methods.fast3r import view_of
 from fast3r.geometry.cameras import Camera, invert_rigid
 from fast3r.models.prediction import Prediction
-from fast3r.scene.point_cloud import PointCloud, surest_pixels
+from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction, Scale
+from fast3r.scene.trusted_pixels import surest_pixels
 from fast3r.views.view import View
 from fast3r.viz.stills import depth_strip, render_still
 

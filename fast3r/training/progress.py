@@ -1,30 +1,14 @@
 """Where a run stands, and how long it is: in steps or in minutes."""
 
 import time
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a run is; exactly one of the two is given."""
-
-    steps: int | None
-    """Updates of the weights."""
-
-    minutes: float | None
-    """Time spent in training, of all processes that took turns."""
-
-    @property
-    def tick(self) -> float:
-        """Share of one step; 0 where it is not known."""
-        return 0.0 if self.steps is None else 1 / self.steps
 
 
 class Progress:
     """What is behind: it is stored in checkpoints, and data and learning rate follow from it."""
 
-    def __init__(self, length: Length) -> None:
-        self.length = length
+    def __init__(self, steps: int | None, minutes: float | None) -> None:
+        """Begin a run of so many updates of the weights, or of so much time spent in training."""
+        self._steps, self._minutes = steps, minutes
         self.step = 0
         """Steps done, with those that were skipped."""
         self.skipped = 0
@@ -37,10 +21,15 @@ class Progress:
     @property
     def share(self) -> float:
         """Share of the run that is done, at most 1."""
-        if self.length.steps is not None:
-            return min(1.0, self.step / self.length.steps)
-        assert self.length.minutes is not None
-        return min(1.0, self.spent_s / (60 * self.length.minutes))
+        if self._steps is not None:
+            return min(1.0, self.step / self._steps)
+        assert self._minutes is not None
+        return min(1.0, self.spent_s / (60 * self._minutes))
+
+    @property
+    def tick(self) -> float:
+        """Share of one step; 0 where it is not known."""
+        return 0.0 if self._steps is None else 1 / self._steps
 
     @property
     def done(self) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from fast3r.cluster.signals import StopSignals
@@ -61,33 +60,18 @@ def train(config: TrainingConfig, *, quiet: bool = False) -> Outcome:
     check_hardware(config)
     open_folder(config)
     checkpoint = last_checkpoint(config.output)
-    going_on = checkpoint.is_file()
+    resumed = checkpoint if checkpoint.is_file() else None
     with _quiet_lightning():
-        trainer_options = _hardware(config)
-        module = _module(config, checkpoint if going_on else None)
+        hardware = _hardware(config)
+        module = _module(config, resumed)
         if not quiet:
-            _announce(config, module, going_on=going_on)
+            _announce(config, module, going_on=resumed is not None)
         if module.progress.done:
             return Outcome(module.progress.step, True, checkpoint)
         with StopSignals() as signals, _first_interrupt_stops():
-            trainer = Trainer(
-                **trainer_options,
-                callbacks=_callbacks(config, signals, quiet=quiet),
-                default_root_dir=config.output,
-                max_epochs=-1,  # an epoch lasts until the next validation, see TrainingFeed
-                precision="32-true",  # the objective decides which part is in half precision
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-                inference_mode=False,  # compiled and sharded modules are trained on afterwards
-                num_sanity_val_steps=0,
-                limit_val_batches=1.0 if config.validation.batches > 0 else 0,
-                plugins=cluster_plugins(),
-            )
+            trainer = _trainer(config, hardware, signals, quiet=quiet)
             try:
-                trainer.fit(module, ckpt_path=checkpoint if going_on else None)
+                trainer.fit(module, ckpt_path=resumed)
             finally:
                 module.teardown("fit")  # Lightning leaves it out where a run is interrupted
     return Outcome(module.progress.step, module.progress.done, checkpoint)
@@ -105,27 +89,44 @@ def on_cluster(config: TrainingConfig) -> TrainingConfig:
     return replace(config, launcher="local", hardware=hardware)
 
 
-def _module(config: TrainingConfig, checkpoint: Path | None) -> TrainingModule:
+def _module(config: TrainingConfig, resumed: Path | None) -> TrainingModule:
     """Return the network with the weights that it begins with, or where a checkpoint left it."""
     torch.manual_seed(config.seed)
     model = Fast3R(config.model)
     report = None
-    if checkpoint is None and config.start.path is not None:
+    if resumed is None and config.start.path is not None:
         report = begin_with(config.start, model)
     if config.lora is not None:
-        add_lora(model, **vars(config.lora))
+        add_lora(model, config.lora)
     module = TrainingModule(config, model)
     if report is not None:
         matchers = begin_matchers(config.start, module.objective.matchers)
         write_report(config.output / "start.json", asdict(report) | {"matchers": matchers})
-    if checkpoint is not None:
-        module.progress.restore(read_pickle(checkpoint)["progress"])
+    if resumed is not None:
+        module.progress.restore(read_pickle(resumed)["progress"])
     return module
 
 
-def _callbacks(config: TrainingConfig, signals: StopSignals, *, quiet: bool) -> list[Callback]:
+def _trainer(
+    config: TrainingConfig, hardware: dict[str, Any], signals: StopSignals, *, quiet: bool
+) -> Trainer:
     averaging = [] if config.ema_decay is None else [WeightAveraging(config.ema_decay)]
-    return [*averaging, Recording(config, quiet=quiet), Saving(config, signals)]
+    return Trainer(
+        **hardware,
+        callbacks=[*averaging, Recording(config, quiet=quiet), Saving(config, signals)],
+        default_root_dir=config.output,
+        max_epochs=-1,  # an epoch lasts until the next validation, see TrainingFeed
+        precision="32-true",  # the objective decides which part is in half precision
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        inference_mode=False,  # compiled and sharded modules are trained on afterwards
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if config.validation.batches > 0 else 0,
+        plugins=cluster_plugins(),
+    )
 
 
 def _hardware(config: TrainingConfig) -> dict[str, Any]:

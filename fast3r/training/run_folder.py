@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from fast3r.documents import read_yaml
+from fast3r.plain_values import plain
+from fast3r.training.compose import written
 from fast3r.training.config import TrainingConfig
-from fast3r.training.receive import plain
 
 # Parts of the config that a run may change when it goes on: they decide where and how it is
 # watched, not what it computes.
@@ -30,7 +30,7 @@ def open_folder(config: TrainingConfig) -> None:
     (config.output / "checkpoints").mkdir(parents=True, exist_ok=True)
     if path.is_file() and any((config.output / "checkpoints").glob("*.ckpt")):
         _check_same(read_yaml(path), plain(config), path)
-    _write(path, yaml.safe_dump(plain(config), sort_keys=False))
+    _write(path, written(config))
 
 
 def write_report(path: Path, entries: Mapping[str, Any]) -> None:

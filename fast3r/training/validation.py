@@ -13,8 +13,8 @@ from fast3r.evaluation.methods.answers import scene_of
 from fast3r.evaluation.metrics.depth import score_depth
 from fast3r.evaluation.metrics.focal import focal_errors
 from fast3r.evaluation.metrics.poses import pose_score, relative_pose_errors
-from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.training.objective import Terms
+from fast3r.models.prediction import Prediction
+from fast3r.training.losses import Terms
 from fast3r.training.pictures import draw_scene, scene_views
 
 
@@ -101,10 +101,8 @@ def score_scene(
 
 def one_scene(predictions: Sequence[Prediction], index: int) -> list[Prediction]:
     """Return the predictions for one scene of a batch, on the host."""
-    return [
-        Prediction(_one_map(p.world, index), None if p.local is None else _one_map(p.local, index))
-        for p in predictions
-    ]
+    at = slice(index, index + 1)
+    return [p.mapped(lambda part: part[at].float().cpu()) for p in predictions]
 
 
 def mean_figures(scores: Sequence[SceneScore]) -> dict[str, float]:
@@ -118,11 +116,6 @@ def mean_figures(scores: Sequence[SceneScore]) -> dict[str, float]:
     for name in ("rra15", "rta15", "auc30", "rotation_deg"):
         means[name] = getattr(poses, name)
     return means
-
-
-def _one_map(pointmap: Pointmap, index: int) -> Pointmap:
-    at = slice(index, index + 1)
-    return Pointmap(pointmap.points[at].float().cpu(), pointmap.confidence[at].float().cpu())
 
 
 def _mean(values: Sequence[float]) -> float:

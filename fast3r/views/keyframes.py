@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class Stretches:
         middle_s = (self.index_at(time_s) + 0.5) * self.length_s
         return max(1 - abs(time_s - middle_s) / self.length_s, 0.5)
 
-    def min_per_stretch(self, times_s: Sequence[float]) -> int:
+    def min_per_stretch(self, times_s: Iterable[float]) -> int:
         """Return how many of the times even the emptiest stretch holds."""
         counts = Counter(map(self.index_at, times_s))
         return min(counts[index] for index in range(self.count))

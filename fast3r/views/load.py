@@ -3,20 +3,21 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from fast3r.views.decode import UnreadablePhotoError
+from fast3r.views.lazy import LazyView, PhotoReader
+from fast3r.views.masking.folder import MaskFolder, check_kept, check_mask
 from fast3r.views.masking.removal import SEEN_PX, Removal, check_removals, listed, without
-from fast3r.views.masks import MaskFolder, check_kept, check_mask
 from fast3r.views.names import Names
 from fast3r.views.photos import Optics, Photo, inspect_photos, read_view
 from fast3r.views.resize import check_network_size
-from fast3r.views.sources import MaskKeeps, PhotoFile, find_sources
+from fast3r.views.sources import MaskKeeps, PhotoFile, Sources, find_sources
 from fast3r.views.video import read_video
-from fast3r.views.view import SkippedPhoto, View
-from fast3r.views.views import LazyView, PhotoReader, Views
+from fast3r.views.view import SkippedPhoto, View, Views
 
 Lenses = Optics | Mapping[str, Optics]
 """Of all photos, or by name or pattern (`left/*`)."""
@@ -82,74 +83,107 @@ def load_views(
     removals = listed(remove)
     check_removals(removals)
     sources = find_sources(source)
-    if (fps is not None or num_frames is not None) and not sources.videos:
-        raise ValueError(f"fps and num_frames are for videos; {sources.place} has none")
+    _check_options(sources, fps, num_frames, lenses)
     folder = None if masks is None else MaskFolder.find(Path(masks).expanduser(), masks_keep)
-    files = sources.photos if folder is None else [folder.given(f) for f in sources.photos]
-    if folder is not None and not sources.videos:
-        folder.check_names([file.name for file in files])
-    optics = _optics(lenses, files)
-    if lenses is not None and sources.videos:
-        raise ValueError(
-            f"lenses are for photos, and {next(iter(sources.videos))} is a video; take its frames "
-            "as photos (ffmpeg -i VIDEO frames/%05d.png)"
-        )
-
-    def inspect(file: PhotoFile) -> list[Photo]:
-        return inspect_photos(file, size=size, patch=patch, optics=optics.get(file.name, "auto"))
-
-    views = _read_photos(files, inspect, lazy_above, workers or _num_cores(), progress)
-    skipped, frames = list(views.skipped), []
-    for name, path in sources.videos.items():
-        try:
-            frames += read_video(
-                path,
-                name,
-                size=size,
-                patch=patch,
-                fps=fps,
-                num_frames=num_frames,
-                masks=folder,
-                progress=progress,
-            )
-        except UnreadablePhotoError as error:
-            if len(files) + len(sources.videos) == 1:
-                raise
-            skipped.append(SkippedPhoto(path.name, str(error)))
-    if folder is not None and frames:
-        folder.check_names([file.name for file in files] + [frame.name for frame in frames])
-    found = Views([*views, *frames], skipped)
+    optics = _optics(lenses, sources.photos)
+    reading = _Reading(sources, optics, fps, num_frames, lazy_above, workers or _num_cores())
+    found = reading.views(size, patch, masks=folder, progress=progress)
     if removals and found:
-        larger = _seen_larger(source, found, lenses, fps, num_frames, lazy_above, workers)
-        found = without(found, larger, removals)
+        large = all(max(view.height, view.width) >= SEEN_PX for view in found)
+        found = without(found, found if large else reading.views(SEEN_PX, 1), removals)
     found = _without_empty(found, patch)
     if not found:
         raise ValueError(_why_none(sources.place, found.skipped))
     return found
 
 
-def _seen_larger(
-    source: str | Path | Sequence[str | Path],
-    views: Views,
-    lenses: Lenses | None,
-    fps: float | None,
-    num_frames: int | None,
-    lazy_above: int,
-    workers: int | None,
-) -> Views:
-    """Return the views at a size at which people and horizons can be told."""
-    if all(max(view.height, view.width) >= SEEN_PX for view in views):
-        return views
-    return load_views(
-        source,
-        size=SEEN_PX,
-        patch=1,
-        lenses=lenses,
-        fps=fps,
-        num_frames=num_frames,
-        lazy_above=lazy_above,
-        workers=workers,
-    )
+def _check_options(
+    sources: Sources, fps: float | None, num_frames: int | None, lenses: Lenses | None
+) -> None:
+    if (fps is not None or num_frames is not None) and not sources.videos:
+        raise ValueError(f"fps and num_frames are for videos; {sources.place} has none")
+    if lenses is not None and sources.videos:
+        raise ValueError(
+            f"lenses are for photos, and {next(iter(sources.videos))} is a video; take its frames "
+            "as photos (ffmpeg -i VIDEO frames/%05d.png)"
+        )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What to read, and how, at whatever size."""
+
+    sources: Sources
+    optics: dict[str, Optics]
+    fps: float | None
+    num_frames: int | None
+    lazy_above: int
+    workers: int
+
+    def views(
+        self,
+        size: int,
+        patch: int,
+        *,
+        masks: MaskFolder | None = None,
+        progress: Progress | None = None,
+    ) -> Views:
+        """Return the views of all photos and videos, and what of them cannot be read."""
+        files = self.sources.photos
+        if masks is not None:
+            files = [masks.given(file) for file in files]
+        # Frames first, as masks are checked against the names of all before photos are decoded.
+        frames = self._frames(size, patch, masks, progress)
+        if masks is not None and (frames or not self.sources.videos):
+            masks.check_names([named.name for named in (*files, *frames)])
+        photos = self._photos(files, size, patch, progress)
+        return Views([*photos, *frames], [*photos.skipped, *frames.skipped])
+
+    def _frames(
+        self, size: int, patch: int, masks: MaskFolder | None, progress: Progress | None
+    ) -> Views:
+        frames, skipped = [], []
+        for name, path in self.sources.videos.items():
+            try:
+                frames += read_video(
+                    path,
+                    name,
+                    size=size,
+                    patch=patch,
+                    fps=self.fps,
+                    num_frames=self.num_frames,
+                    masks=masks,
+                    progress=progress,
+                )
+            except UnreadablePhotoError as error:
+                if len(self.sources.photos) + len(self.sources.videos) == 1:
+                    raise
+                skipped.append(SkippedPhoto(path.name, str(error)))
+        return Views(frames, skipped)
+
+    def _photos(
+        self, files: Sequence[PhotoFile], size: int, patch: int, progress: Progress | None
+    ) -> Views:
+        """Return the views of photos, several of each panorama."""
+
+        def inspect(file: PhotoFile) -> list[Photo]:
+            optics = self.optics.get(file.name) or "auto"
+            return inspect_photos(file, size=size, patch=patch, optics=optics)
+
+        def check(file: PhotoFile) -> list[Photo]:
+            photos = inspect(file)
+            check_mask(file, photos[0].whole_size, photos[0].exif.orientation)
+            return photos
+
+        def read(file: PhotoFile) -> list[View]:
+            return [read_view(photo) for photo in inspect(file)]
+
+        if len(files) > self.lazy_above:
+            photos, skipped = _in_threads(check, files, self.workers, progress)
+            reader = PhotoReader(list(chain.from_iterable(photos)), workers=self.workers)
+            return Views(reader.views(), skipped)
+        views, skipped = _in_threads(read, files, self.workers, progress)
+        return Views(chain.from_iterable(views), skipped)
 
 
 def _without_empty(views: Views, patch: int) -> Views:
@@ -175,34 +209,9 @@ def _optics(lenses: Lenses | None, files: Sequence[PhotoFile]) -> dict[str, Opti
         return {}
     if not isinstance(lenses, Mapping):
         lenses = {"*": lenses}
-    chosen = Names(files).by_view(lenses, what="lenses", other_photos=True) if files else {}
+    names = Names(files, other_photos=True)
+    chosen = names.by_view(lenses, what="lenses") if files else {}
     return {files[index].name: optics for index, optics in chosen.items()}
-
-
-def _read_photos(
-    files: Sequence[PhotoFile],
-    inspect: Callable[[PhotoFile], list[Photo]],
-    lazy_above: int,
-    workers: int,
-    progress: Progress | None,
-) -> Views:
-    """Return the views of photos, several of each panorama."""
-
-    def read(file: PhotoFile) -> list[View]:
-        return [read_view(photo) for photo in inspect(file)]
-
-    if len(files) <= lazy_above:
-        views, skipped = _in_threads(read, files, workers, progress)
-        return Views(chain.from_iterable(views), skipped)
-
-    def check(file: PhotoFile) -> list[Photo]:
-        photos = inspect(file)
-        check_mask(file, photos[0].seen_whole, photos[0].exif.orientation)
-        return photos
-
-    photos, skipped = _in_threads(check, files, workers, progress)
-    reader = PhotoReader(list(chain.from_iterable(photos)), workers=workers)
-    return Views(reader.views(), skipped)
 
 
 def _in_threads(

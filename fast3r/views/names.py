@@ -1,7 +1,8 @@
-"""Which photo or view a name means."""
+"""Which photo or view a name means, and names that are free."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -26,9 +27,15 @@ class UnknownNameError(ValueError):
 class Names:
     """The names of a set of views."""
 
-    def __init__(self, views: Sequence[Named]) -> None:
-        """Take the names of these."""
+    def __init__(self, views: Sequence[Named], *, other_photos: bool = False) -> None:
+        """Take the names of these.
+
+        Args:
+            views: Photos or views.
+            other_photos: Entries may be of other photos too, as long as one is of these.
+        """
         self._indices = {view.name: index for index, view in enumerate(views)}
+        self._other_photos = other_photos
 
     def index(self, name: str, *, what: str) -> int:
         """Return which view has a name, with or without folders and ending.
@@ -47,15 +54,12 @@ class Names:
             raise UnknownNameError(f"{what}: {name!r} could be several views; {self._known()}")
         raise UnknownNameError(f"{what}: no view is named {name!r}; {self._known()}")
 
-    def by_view(
-        self, entries: Mapping[str, _T] | Sequence[_T], *, what: str, other_photos: bool
-    ) -> dict[int, _T]:
+    def by_view(self, entries: Mapping[str, _T] | Sequence[_T], *, what: str) -> dict[int, _T]:
         """Return entries by the index of their view.
 
         Args:
             entries: By name or pattern, or one for each view in their order.
             what: What they are, for messages.
-            other_photos: Names of no view are passed over, as long as one is known.
 
         Raises:
             ValueError: The count is wrong, a name or pattern is that of no view, or two entries
@@ -72,12 +76,12 @@ class Names:
             raise ValueError(f"{what}: none is given")
         patterns = {n: e for n, e in entries.items() if _is_pattern(n) and n not in self._indices}
         exact = {name: entry for name, entry in entries.items() if name not in patterns}
-        chosen = self._exact(exact, what, other_photos)
+        chosen = self._exact(exact, what)
         for index, entry in self._by_pattern(patterns, what).items():
             chosen.setdefault(index, entry)
         return chosen
 
-    def _exact(self, entries: Mapping[str, _T], what: str, other_photos: bool) -> dict[int, _T]:
+    def _exact(self, entries: Mapping[str, _T], what: str) -> dict[int, _T]:
         chosen: dict[int, _T] = {}
         named: dict[int, str] = {}
         unknown: list[UnknownNameError] = []
@@ -90,7 +94,7 @@ class Names:
             if index in chosen:
                 raise ValueError(f"{what}: {named[index]!r} and {name!r} are the same view")
             chosen[index], named[index] = entry, name
-        if unknown and not (other_photos and chosen):
+        if unknown and not (self._other_photos and chosen):
             raise unknown[0]
         return chosen
 
@@ -114,6 +118,19 @@ class Names:
         return f"the {len(self._indices)} views are {shown}" + (
             ", ..." if len(self._indices) > _SHOWN else ""
         )
+
+
+def free_names(names: Sequence[str]) -> list[str]:
+    """Return the names, those that are there already with a number: a.jpg, a-2.jpg."""
+    wanted, taken = set(names), set[str]()
+    free: list[str] = []
+    for name in names:
+        path = PurePosixPath(name)
+        numbered = (path.with_name(f"{path.stem}-{n}{path.suffix}").as_posix() for n in count(2))
+        others = (other for other in numbered if other not in wanted)
+        free.append(next(other for other in chain((name,), others) if other not in taken))
+        taken.add(free[-1])
+    return free
 
 
 def _is_pattern(name: str) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from fast3r.geometry.transforms import rotation_exp
+from fast3r.views.decode import UnreadablePhotoError
 from fast3r.views.undistort import Warp
 
 NUM_FACES = 8
@@ -90,10 +91,10 @@ def faces_of(panorama: str, *, width: int, height: int) -> list[Face]:
     """Return the faces of a panorama to the right round the horizon, the first in its middle.
 
     Raises:
-        ValueError: It is not twice as wide as high.
+        UnreadablePhotoError: It is not twice as wide as high.
     """
     if abs(width / (2 * height) - 1) > _ASPECT_TOLERANCE:
-        raise ValueError(
+        raise UnreadablePhotoError(
             "it is no equirectangular panorama of the whole sphere: those are twice as wide as "
             f"high, and it has {width}x{height} px"
         )

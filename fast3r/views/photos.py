@@ -1,13 +1,14 @@
-"""One photo file becomes one view."""
+"""One photo file becomes one view, or several of a panorama."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageChops
+from PIL import Image
+from torch import Tensor
 
 from fast3r.geometry.lenses import Lens
 from fast3r.views.decode import (
@@ -21,8 +22,9 @@ from fast3r.views.decode import (
 )
 from fast3r.views.exif import Exif, read_exif
 from fast3r.views.integrity import is_whole
-from fast3r.views.masks import read_mask
+from fast3r.views.masking.folder import read_mask
 from fast3r.views.panorama import Face, faces_of, says_panorama
+from fast3r.views.pixels import hidden_by, pixels_and_mask
 from fast3r.views.resize import Resize, plan_resize
 from fast3r.views.sources import RAW_SUFFIXES, PhotoFile
 from fast3r.views.undistort import (
@@ -38,12 +40,6 @@ from fast3r.views.view import View
 Optics = Lens | Literal["equirectangular"]
 """How a photo was taken, where not by a pinhole camera; equirectangular are panoramas of the whole
 sphere."""
-
-_GREY = 128
-"""Padding: zero to a network that takes colours from -1 to 1."""
-
-_BACK = {turn: {6: 8, 8: 6}.get(turn, turn) for turn in range(9)}
-"""The EXIF orientation that undoes each; all but quarter turns undo themselves."""
 
 _MIN_SHRINK_AFTER_DRAFT = 2
 """JPEGs are shrunk while decoding, but the last halving is left to the better filter.
@@ -74,6 +70,9 @@ class Photo:
     warp: Warp | None = None
     """How a pinhole camera would show it; None: as it is."""
 
+    transparent: bool = False
+    """Whether parts of it may be transparent."""
+
     @property
     def name(self) -> str:
         """Name of the view."""
@@ -101,22 +100,18 @@ class Photo:
         }
 
     @property
-    def seen_whole(self) -> Resize:
-        """The same with the size of the whole photo, which is that of its mask."""
+    def whole_size(self) -> tuple[int, int]:
+        """Width and height of the photo, upright: of a panorama, not of its face."""
         if self.face is None:
-            return self.resize
-        height, width = self.face.panorama_height, self.face.panorama_width
-        return replace(self.resize, original_height=height, original_width=width)
+            return self.resize.original_width, self.resize.original_height
+        return self.face.panorama_width, self.face.panorama_height
 
-
-def inspect_photo(file: PhotoFile, *, size: int, patch: int) -> Photo:
-    """Return what the header of a pinhole camera's photo tells, having made sure it is whole.
-
-    Raises:
-        UnreadablePhotoError: The file cannot be used.
-    """
-    (photo,) = inspect_photos(file, size=size, patch=patch, optics=None)
-    return photo
+    @property
+    def may_be_masked(self) -> bool:
+        """Whether parts of its view may not belong to the scene."""
+        network = (self.resize.height, self.resize.width)
+        padded = (self.resize.content_height, self.resize.content_width) != network
+        return padded or self.transparent or self.file.mask_path is not None
 
 
 def inspect_photos(
@@ -149,15 +144,20 @@ def inspect_photos(
         whole = is_whole(file.path, image)
         width, height = stored_size(image)
         exif = read_exif(image, max(width, height))
+        transparent = image.has_transparency_data
         if optics == "auto":
             optics = "equirectangular" if says_panorama(image) else None
     if not whole:
         raise UnreadablePhotoError("the file is cut short")
     if swaps_axes(exif.orientation):
         width, height = height, width
+    plan = partial(plan_resize, size=size, patch=patch)
     if optics == "equirectangular":
-        return _face_photos(file, exif, width, height, size, patch)
-    photo = Photo(file, _plan(height, width, size, patch), exif)
+        faces = faces_of(file.name, width=width, height=height)
+        resize = plan(faces[0].side_px, faces[0].side_px)
+        photo = Photo(file, resize, exif, transparent=transparent)
+        return [replace(photo, face=face, warp=face.warp) for face in faces]
+    photo = Photo(file, plan(height, width), exif, transparent=transparent)
     if optics is None:
         return [photo]
     lens = fitted_lens(optics, width=width, height=height, name=file.name)
@@ -166,180 +166,55 @@ def inspect_photos(
     return [replace(photo, lens=lens, warp=lens_warp(lens, max_field_deg=max_field_deg))]
 
 
-def _face_photos(
-    file: PhotoFile, exif: Exif, width: int, height: int, size: int, patch: int
-) -> list[Photo]:
-    try:
-        faces = faces_of(file.name, width=width, height=height)
-    except ValueError as error:
-        raise UnreadablePhotoError(str(error)) from error
-    resize = _plan(faces[0].side_px, faces[0].side_px, size, patch)
-    return [Photo(file, resize, exif, face=face, warp=face.warp) for face in faces]
-
-
-def _plan(height: int, width: int, size: int, patch: int) -> Resize:
-    try:
-        return plan_resize(height, width, size=size, patch=patch)
-    except ValueError as error:
-        raise UnreadablePhotoError(str(error)) from error
-
-
 def read_view(photo: Photo) -> View:
     """Return the view of a photo, decoded.
 
     Raises:
         UnreadablePhotoError: The photo or its mask cannot be decoded.
     """
-    drawn = read_mask(photo.file, photo.seen_whole, photo.exif.orientation)
+    drawn = read_mask(photo.file, photo.whole_size, photo.exif.orientation)
     with open_image(photo.file.path) as image:
-        content, kept = _decoded(image, photo, drawn)
-    pixels, mask = pad(content, kept, photo.resize)
+        pixels, mask = _decoded(image, photo, drawn)
     return View(pixels=pixels, mask=mask, **photo.facts)
 
 
-def read_again(view: View, *, size: int, patch: int = 1) -> View | None:
-    """Return a view at another size, not for a network; None if its photo has changed.
+def read_again(view: View, *, size: int) -> View | None:
+    """Return a view from its photo at another size; None if that is gone, changed, or a video.
 
-    It is made in the same way, but of a wide lens it shows more.
-
-    Raises:
-        UnreadablePhotoError: The photo cannot be read.
+    It is made in the same way, but not for a network: of a wide lens it shows more.
     """
-    assert view.source is not None
+    if view.source is None or view.is_video_frame:
+        return None
     name = view.name if view.face is None else view.face.panorama
     optics = view.lens if view.face is None else "equirectangular"
-    photos = inspect_photos(
-        PhotoFile(name, view.source),
-        size=size,
-        patch=patch,
-        optics=optics,
-        max_field_deg=WIDEST_FIELD_DEG,
-    )
+    file = PhotoFile(name, view.source)
     same = (view.name, view.original_height, view.original_width)
-    for photo in photos:
-        if (photo.name, photo.resize.original_height, photo.resize.original_width) == same:
-            return read_view(photo)
+    with suppress(UnreadablePhotoError):
+        for photo in inspect_photos(
+            file, size=size, patch=1, optics=optics, max_field_deg=WIDEST_FIELD_DEG
+        ):
+            if (photo.name, photo.resize.original_height, photo.resize.original_width) == same:
+                return read_view(photo)
     return None
-
-
-def pad(
-    content: UInt8[np.ndarray, "content_height content_width 3"],
-    kept: Bool[np.ndarray, "content_height content_width"] | None,
-    resize: Resize,
-) -> tuple[UInt8[torch.Tensor, "height width 3"], Bool[torch.Tensor, "height width"] | None]:
-    """Return content amid padding, and the mask of what belongs to the scene, None if all does."""
-    left, top = resize.padding
-    inside = slice(top, top + resize.content_height), slice(left, left + resize.content_width)
-    pixels = np.full((resize.height, resize.width, 3), _GREY, np.uint8)
-    pixels[inside] = content
-    mask = np.zeros((resize.height, resize.width), bool)
-    mask[inside] = True if kept is None else kept
-    return torch.from_numpy(pixels), None if mask.all() else torch.from_numpy(mask)
-
-
-def shrink(
-    image: Image.Image, resize: Resize, orientation: int, *, pixels_each: float = 1
-) -> Image.Image:
-    """Return the content of a network image from a photo as stored, turned upright.
-
-    One pixel of `image` stands for `pixels_each` of the photo, along both axes. The crop is
-    centred, so it is the same for every orientation but for the order of the axes.
-    """
-    left, top, right, bottom = (edge / pixels_each for edge in resize.box)
-    width, height = resize.content_width, resize.content_height
-    if swaps_axes(orientation):
-        left, top, right, bottom, width, height = top, left, bottom, right, height, width
-    content = image.resize(
-        (width, height),
-        Image.Resampling.LANCZOS if resize.pitch > 1 else Image.Resampling.BICUBIC,
-        box=(left, top, right, bottom),
-        reducing_gap=3.0,
-    )
-    return upright(content, orientation)
-
-
-def masked_content(
-    rgb: Image.Image,
-    opacity: Image.Image | None,
-    drawn: Image.Image | None,
-    resize: Resize,
-    orientation: int,
-    *,
-    pixels_each: float = 1,
-) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"] | None]:
-    """Return the content of a network image, and what of it belongs to the scene, None if all.
-
-    What does not belong to the scene does not colour the pixels beside it: Pillow weighs colours by
-    their opacity.
-
-    Args:
-        rgb: The photo as stored.
-        opacity: Of the photo, if it has any.
-        drawn: The photo's mask, upright, at any resolution.
-        resize: How the photo becomes network size.
-        orientation: How the photo is turned upright.
-        pixels_each: Photo pixels that one pixel of `rgb` stands for.
-    """
-    plain = np.asarray(shrink(rgb, resize, orientation, pixels_each=pixels_each))
-    if drawn is not None:
-        drawn = upright(drawn, _BACK[orientation]).resize(rgb.size, Image.Resampling.NEAREST)
-        opacity = drawn if opacity is None else ImageChops.darker(opacity, drawn)
-    if opacity is None:
-        return plain, None
-    both = Image.merge("RGBA", (*rgb.split(), opacity))
-    seen = np.asarray(shrink(both, resize, orientation, pixels_each=pixels_each))
-    kept = seen[..., 3] > 127
-    return np.where(kept[..., None], seen[..., :3], plain), kept
 
 
 def _decoded(
     image: Image.Image, photo: Photo, drawn: Image.Image | None
-) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"] | None]:
-    """Return an opened photo as content of the network image, and what of it belongs."""
-    resize = photo.resize
-    pixels_each = _draft(image, resize)
+) -> tuple[UInt8[Tensor, "height width 3"], Bool[Tensor, "height width"] | None]:
+    """Return the pixels and the mask of an opened photo, given the mask drawn on it, upright."""
+    pixels_each = _draft(image, photo.resize)
     image.load()
     orientation = stored_orientation(image, photo.exif.orientation)
     rgb, opacity = rgb_and_alpha(image)
-    if photo.warp is not None:
-        rgb, opacity, pixels_each = straightened(
-            upright(rgb, orientation),
-            opacity and upright(opacity, orientation),
-            drawn,
-            photo.warp,
-            resize,
-            pixels_each=pixels_each,
-        )
-        drawn, orientation = None, 1
-    return masked_content(rgb, opacity, drawn, resize, orientation, pixels_each=pixels_each)
-
-
-def straightened(
-    rgb: Image.Image,
-    opacity: Image.Image | None,
-    drawn: Image.Image | None,
-    warp: Warp,
-    resize: Resize,
-    *,
-    pixels_each: float = 1,
-) -> tuple[Image.Image, Image.Image | None, float]:
-    """Return a photo as a pinhole camera would show it, its opacity, and what a pixel stands for.
-
-    Args:
-        rgb: The photo, upright.
-        opacity: Of the photo, if it has any.
-        drawn: The photo's mask, upright, at any resolution.
-        warp: How the photo is shown.
-        resize: How the result becomes network size.
-        pixels_each: Photo pixels that one pixel of `rgb` stands for.
-    """
-    if drawn is not None:
-        drawn = drawn.resize(rgb.size, Image.Resampling.NEAREST)
-        opacity = drawn if opacity is None else ImageChops.darker(opacity, drawn)
-    shown, each = canvas_image(rgb, warp, pitch=resize.pitch, pixels_each=pixels_each)
+    opacity = hidden_by(drawn, opacity, size=rgb.size, orientation=orientation)
+    if photo.warp is None:
+        return pixels_and_mask(rgb, opacity, photo.resize, orientation, pixels_each=pixels_each)
+    pitch = photo.resize.pitch
+    show = partial(canvas_image, warp=photo.warp, pitch=pitch, pixels_each=pixels_each)
+    shown, shown_each = show(upright(rgb, orientation))
     if opacity is not None:
-        opacity, _ = canvas_image(opacity, warp, pitch=resize.pitch, pixels_each=pixels_each)
-    return shown, opacity, each
+        opacity, _ = show(upright(opacity, orientation))
+    return pixels_and_mask(shown, opacity, photo.resize, pixels_each=shown_each)
 
 
 def _draft(image: Image.Image, resize: Resize) -> float:

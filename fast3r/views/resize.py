@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.views.decode import UnreadablePhotoError
+
 _NARROWEST_ASPECT = Fraction(512, 160)
 """Long side over short side of the narrowest images that Fast3R was trained on."""
 
@@ -86,8 +88,8 @@ def plan_resize(height: int, width: int, *, size: int = 512, patch: int = 16) ->
     are padded evenly to its narrowest shape instead.
 
     Raises:
-        ValueError: The photo is tiny, or so narrow that almost only padding would remain; or
-            `size` is not a multiple of `patch`.
+        UnreadablePhotoError: The photo is tiny, or so narrow that almost only padding would remain.
+        ValueError: `size` is not a multiple of `patch`.
     """
     check_network_size(size, patch)
     long, short = max(height, width), min(height, width)
@@ -130,12 +132,12 @@ def _check_photo_size(height: int, width: int, size: int, patch: int) -> None:
     long, short = max(height, width), min(height, width)
     max_aspect = size // (_MIN_CONTENT_PATCHES * patch)
     if long > max_aspect * short:
-        raise ValueError(
+        raise UnreadablePhotoError(
             f"{width}x{height} px is too narrow: its sides are {long / max(short, 1):.1f}:1, "
             f"at most {max_aspect}:1 can be used"
         )
     if short < _MIN_SHORT_SIDE_PX:
-        raise ValueError(
+        raise UnreadablePhotoError(
             f"{width}x{height} px is too small: the short side needs {_MIN_SHORT_SIDE_PX} px"
         )
 

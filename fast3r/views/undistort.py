@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from fast3r.geometry.cameras import rays_through
+from fast3r.geometry.cameras import pixels_through, rays_through
 from fast3r.geometry.lenses import Lens
 
 NETWORK_FIELD_DEG = 75.0
@@ -66,8 +66,7 @@ class Warp:
 
     def positions(self, canvas: Float[Tensor, "*points 2"]) -> Float[Tensor, "*points 2"]:
         """Return where the photo shows what the canvas does at these pixels."""
-        affine = self.ideal_from_canvas
-        return self.photo_from_ideal(canvas.double() @ affine[:2, :2].mT + affine[:2, 2])
+        return self.photo_from_ideal(pixels_through(self.ideal_from_canvas, canvas.double()))
 
 
 def fitted_lens(lens: Lens, *, width: int, height: int, name: str) -> Lens:
@@ -89,7 +88,7 @@ def fitted_lens(lens: Lens, *, width: int, height: int, name: str) -> Lens:
     )
 
 
-def lens_warp(lens: Lens, *, max_field_deg: float = NETWORK_FIELD_DEG) -> Warp:
+def lens_warp(lens: Lens, *, max_field_deg: float) -> Warp:
     """Return how a photo through a lens is shown: the largest canvas that it fills.
 
     Args:
@@ -126,7 +125,7 @@ def lens_warp(lens: Lens, *, max_field_deg: float = NETWORK_FIELD_DEG) -> Warp:
 
 
 def canvas_image(
-    photo: Image.Image, warp: Warp, *, pitch: float, pixels_each: float = 1
+    photo: Image.Image, warp: Warp, *, pitch: float, pixels_each: float
 ) -> tuple[Image.Image, float]:
     """Return what the canvas shows, and how many canvas pixels each of its pixels stands for.
 

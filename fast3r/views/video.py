@@ -1,16 +1,12 @@
 """A video becomes views: sharp frames, well spaced over its whole length.
 
-Time is read from the frames' own stamps, so a variable frame rate does no harm. At most one frame
-is held at full size.
+At most one frame is held at full size.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,17 +14,16 @@ from PIL import Image
 
 from fast3r.views.decode import UnreadablePhotoError, swaps_axes
 from fast3r.views.keyframes import Stretches, check_sampling, is_same, plan_stretches, sharpness
-from fast3r.views.masks import MaskFolder, read_mask
-from fast3r.views.photos import masked_content, pad
+from fast3r.views.masking.folder import MaskFolder, read_mask
+from fast3r.views.pixels import hidden_by, pixels_and_mask
 from fast3r.views.resize import plan_resize
 from fast3r.views.sources import PhotoFile
-from fast3r.views.view import View
+from fast3r.views.video_file import Skipped, Timeline, decoded_frames, read_timeline
+from fast3r.views.view import VIDEO_PREFIX, View
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
-    from av.video.stream import VideoStream
 
 _ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}
 """EXIF orientation of a frame that must be turned counter-clockwise by so many degrees."""
@@ -43,39 +38,6 @@ _PLENTY_FRAMES = 60
 """A stretch of so many frames, two seconds, is long: shake comes and goes in it many times."""
 
 _PLENTY_KEY_FRAMES = 5
-
-
-@dataclass(frozen=True)
-class _Timeline:
-    """The stamps of a video's packets."""
-
-    stamps: list[int]
-    """Of each frame, ascending; empty if some packets have none."""
-
-    key_stamps: list[int]
-    """Of the frames that can be decoded without others."""
-
-    unit_s: float
-    """Seconds per unit of the stamps."""
-
-    frame_s: float
-    """Average duration of a frame."""
-
-    num_packets: int
-    """Number of frames, should all be whole."""
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the start of the first frame to the end of the last."""
-        if not self.stamps:
-            return self.num_packets * self.frame_s
-        return (self.stamps[-1] - self.stamps[0]) * self.unit_s + self.frame_s
-
-    def locate(self, frame: "VideoFrame", num_before: int) -> tuple[int, float]:
-        """Return the number of a frame and its seconds since the first."""
-        if not self.stamps or frame.pts is None:
-            return num_before, num_before * self.frame_s
-        return bisect_left(self.stamps, frame.pts), (frame.pts - self.stamps[0]) * self.unit_s
 
 
 @dataclass(frozen=True)
@@ -111,13 +73,10 @@ def read_video(
         ImportError: PyAV is not installed.
     """
     check_sampling(fps, num_frames)
-    av = _import_av()
-    with _opened(av, path) as (container, stream):
-        timeline = _read_timeline(av, container, stream)
-    _check_count(path, timeline.num_packets)
+    timeline = read_timeline(path)
     stretches = plan_stretches(timeline.duration_s, fps, num_frames)
     views, previous = [], None
-    for candidate in _best_frames(av, path, timeline, stretches):
+    for candidate in _best_frames(path, timeline, stretches):
         thumbnail = _thumbnail(candidate.grey)
         if previous is None or not is_same(thumbnail, previous):
             views.append(_view(candidate, path, name, size, patch, masks))
@@ -127,125 +86,41 @@ def read_video(
     return views
 
 
-def _import_av() -> ModuleType:
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError("videos need PyAV: pip install 'fast3r[media]'") from error
-    return av
-
-
-@contextmanager
-def _opened(av: ModuleType, path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
-    if path.exists() and not path.is_file():
-        raise UnreadablePhotoError(f"{path} cannot be read as a video: not a file")
-    try:
-        # "file:" keeps FFmpeg from reading a name such as "a:b.mp4" as a protocol, and the
-        # whitelist keeps a playlist in disguise from reaching the network.
-        container = av.open(
-            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
-        )
-    except (av.error.FFmpegError, OSError) as error:
-        raise UnreadablePhotoError(f"{path} cannot be read as a video: {error.strerror}") from error
-    with container:
-        cover = av.stream.Disposition.attached_pic
-        streams = [s for s in container.streams.video if not s.disposition & cover]
-        if not streams:
-            raise UnreadablePhotoError(f"{path} holds no video, only {_kinds(container)}")
-        stream = streams[0]
-        stream.thread_type = "AUTO"
-        yield container, stream
-
-
-def _kinds(container: "InputContainer") -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-
-
-def _read_timeline(av: ModuleType, container: "InputContainer", stream: "VideoStream") -> _Timeline:
-    """Read the stamps of all packets, without decoding them.
-
-    The length that a file claims is wrong where the file was cut short.
-    """
-    packets = []
-    with suppress(av.error.FFmpegError):
-        packets.extend((p.pts, p.is_keyframe) for p in container.demux(stream) if p.size)
-    stamps = sorted(pts for pts, _ in packets if pts is not None)
-    if len(stamps) < len(packets):
-        stamps = []
-    unit_s = float(stream.time_base or 0)
-    rate = stream.average_rate or stream.guessed_rate or 25
-    spread_s = (stamps[-1] - stamps[0]) * unit_s if stamps else 0.0
-    return _Timeline(
-        stamps=stamps,
-        key_stamps=[pts for pts, is_key in packets if is_key and pts is not None],
-        unit_s=unit_s,
-        frame_s=spread_s / (len(stamps) - 1) if spread_s else 1 / float(rate),
-        num_packets=len(packets),
-    )
-
-
-def _best_frames(
-    av: ModuleType, path: Path, timeline: _Timeline, stretches: Stretches
-) -> Iterator[_Candidate]:
+def _best_frames(path: Path, timeline: Timeline, stretches: Stretches) -> Iterator[_Candidate]:
     """Yield the best frame of each stretch that has any."""
-    best, num_decoded = None, 0
+    from av.video.reformatter import VideoReformatter
+
+    best = None
     # One for all frames: setting up takes ten times as long as shrinking.
-    shrinker = av.video.reformatter.VideoReformatter()
-    with _opened(av, path) as (container, stream):
-        stream.codec_context.skip_frame = _skippable(timeline, stretches)
-        for frame in _decoded(av, container, stream):
-            candidate = _candidate(frame, num_decoded, timeline, stretches, shrinker)
-            num_decoded += 1
-            if best and stretches.index_at(candidate.time_s) != stretches.index_at(best.time_s):
-                yield best
-                best = None
-            if best is None or candidate.score > best.score:
-                best = candidate
-    _check_count(path, num_decoded)
+    shrinker = VideoReformatter()
+    for num_before, frame in enumerate(decoded_frames(path, _skippable(timeline, stretches))):
+        candidate = _candidate(frame, num_before, timeline, stretches, shrinker)
+        if best and stretches.index_at(candidate.time_s) != stretches.index_at(best.time_s):
+            yield best
+            best = None
+        if best is None or candidate.score > best.score:
+            best = candidate
     assert best is not None
     yield best
 
 
-def _check_count(path: Path, num_frames: int) -> None:
-    if num_frames < 2:
-        raise UnreadablePhotoError(
-            f"{path} is damaged or a still image: it has {num_frames} readable frames"
-        )
-
-
-def _skippable(timeline: _Timeline, stretches: Stretches) -> Literal["NONKEY", "NONREF", "DEFAULT"]:
+def _skippable(timeline: Timeline, stretches: Stretches) -> Skipped:
     """Return which frames need no decoding, because each stretch has plenty of others.
 
     Those are the more compressed ones, so quality does not suffer.
     """
     if not timeline.stamps:
         return "DEFAULT"
-    first, unit_s = timeline.stamps[0], timeline.unit_s
-    if stretches.min_per_stretch([(s - first) * unit_s for s in timeline.stamps]) < _PLENTY_FRAMES:
+    if stretches.min_per_stretch(map(timeline.time_s, timeline.stamps)) < _PLENTY_FRAMES:
         return "DEFAULT"
-    keys = stretches.min_per_stretch([(s - first) * unit_s for s in timeline.key_stamps])
+    keys = stretches.min_per_stretch(map(timeline.time_s, timeline.key_stamps))
     return "NONKEY" if keys >= _PLENTY_KEY_FRAMES else "NONREF"
-
-
-def _decoded(
-    av: ModuleType, container: "InputContainer", stream: "VideoStream"
-) -> "Iterator[VideoFrame]":
-    """Yield the frames that can be decoded whole, stepping over damaged packets."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-            yield from (frame for frame in packet.decode() if not frame.is_corrupt)
-        except StopIteration:
-            return
-        except av.error.FFmpegError:
-            continue
 
 
 def _candidate(
     frame: "VideoFrame",
     num_before: int,
-    timeline: _Timeline,
+    timeline: Timeline,
     stretches: Stretches,
     shrinker: "VideoReformatter",
 ) -> _Candidate:
@@ -279,14 +154,14 @@ def _view(
         height, width = width, height
     try:
         resize = plan_resize(height, width, size=size, patch=patch)
-    except ValueError as error:
+    except UnreadablePhotoError as error:
         raise UnreadablePhotoError(f"{path} cannot be used: {error}") from error
     file = PhotoFile(f"{name}/frame_{candidate.number:06d}", path)
     file = file if masks is None else masks.given(file)
-    content, kept = masked_content(
-        frame.to_image(), None, read_mask(file, resize, 1), resize, orientation
-    )
-    pixels, mask = pad(content, kept, resize)
+    picture = frame.to_image()
+    drawn = read_mask(file, (width, height), orientation=1)
+    opacity = hidden_by(drawn, None, size=picture.size, orientation=orientation)
+    pixels, mask = pixels_and_mask(picture, opacity, resize, orientation)
     return View(
         pixels=pixels,
         original_from_network=resize.original_from_network,
@@ -295,6 +170,6 @@ def _view(
         original_width=width,
         mask=mask,
         source=path,
-        camera_key=f"video|{name}",
+        camera_key=VIDEO_PREFIX + name,
         time_s=candidate.time_s,
     )

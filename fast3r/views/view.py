@@ -1,7 +1,9 @@
-"""A photo as the network sees it, with the way back to the pixels of the original file."""
+"""Photos as the network sees them, with the way back to the pixels of the original files."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -9,6 +11,9 @@ from torch import Tensor
 
 from fast3r.geometry.lenses import Lens
 from fast3r.views.panorama import Face
+
+VIDEO_PREFIX = "video|"
+"""Of the camera key of frames."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class View:
     """Where this is part of a panorama; then the face at full resolution is the original photo."""
 
     @property
+    def is_video_frame(self) -> bool:
+        """Whether the source is a video, which holds other frames too."""
+        return (self.camera_key or "").startswith(VIDEO_PREFIX)
+
+    @property
     def known_intrinsics(self) -> Float[Tensor, "3 3"] | None:
         """Ideal pixels from rays in float64, where the way that the view was made tells them."""
         if self.face is not None:
@@ -90,3 +100,28 @@ class View:
     def image(self) -> Float[Tensor, "3 height width"]:
         """RGB in [0, 1], as the network takes it."""
         return self.pixels.permute(2, 0, 1).to(torch.float32) / 255
+
+
+class Views(Sequence[View]):
+    """Views in input order, and the photos that could not be read."""
+
+    def __init__(self, views: Iterable[View], skipped: Iterable[SkippedPhoto] = ()) -> None:
+        self._views = list(views)
+        self.skipped = list(skipped)
+        """Photos left out, with the reason of each."""
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Views": ...
+    def __getitem__(self, index: int | slice) -> "View | Views":
+        """Return one view, or a selection that remembers the photos left out."""
+        if isinstance(index, slice):
+            return Views(self._views[index], self.skipped)
+        return self._views[index]
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        return f"Views({len(self)} views, {len(self.skipped)} photos skipped)"

@@ -4,7 +4,6 @@ Every path is closed: a film of it can be played round and round.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,41 +15,29 @@ from fast3r.geometry.cameras import Camera, pinhole
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction
 
-PathKind = Literal["auto", "orbit", "swing", "photos"]
-"""How a camera moves: all the way around, to and fro, or along the places of the photos."""
+PathKind = Literal["auto", "orbit", "swing"]
+"""How a camera moves: all the way around, or to and fro."""
 
-FIELD_OF_VIEW_DEG = 45.0
+_FIELD_OF_VIEW_DEG = 45.0
 _MARGIN = 1.06
 # Strays among points and cameras may stay outside the picture.
 _SHARE_OF_POINTS = 0.985
 _STRAY_CAMERA = 3.0
 """Times as far away as most cameras."""
 _FITTED_PLACES = 24
-_SMOOTHING_VIEWS = 1.2
-"""Standard deviation of the weights by which a path is made smooth."""
 
 
-@dataclass(frozen=True)
-class CameraPath:
-    """The places of a moving camera."""
-
-    poses: Float[Tensor, "frames 4 4"]
-    """`world_from_camera` of each frame; after the last comes the first."""
-
-    field_of_view_deg: float
-    """From the upper to the lower edge of each frame."""
-
-    def camera(self, k: int, *, width: int, height: int) -> Camera:
-        """Return the camera of a frame of that size."""
-        focal_px = height / 2 / math.tan(math.radians(self.field_of_view_deg) / 2)
-        intrinsics = pinhole(torch.tensor(focal_px), height, width)
-        return Camera(intrinsics, self.poses[k].float(), height, width)
+def camera_at(world_from_camera: Float[Tensor, "4 4"], *, width: int, height: int) -> Camera:
+    """Return the camera of a picture of that size."""
+    focal_px = height / 2 / math.tan(math.radians(_FIELD_OF_VIEW_DEG) / 2)
+    intrinsics = pinhole(torch.tensor(focal_px), height, width)
+    return Camera(intrinsics, world_from_camera.float(), height, width)
 
 
 def overview(
     scene: Reconstruction, cloud: PointCloud, frame: Framing, *, aspect: float
-) -> CameraPath:
-    """Return the one place behind and above the cameras from where all is seen.
+) -> Float[Tensor, "4 4"]:
+    """Return the pose behind and above the cameras from where all is seen.
 
     Args:
         scene: Its cameras come into the picture, unless they are far astray.
@@ -62,7 +49,7 @@ def overview(
     pose = torch.eye(4, dtype=torch.float64)
     pose[:3, :3] = heading
     pose[:3, 3] = heading @ _fitting_place(to_be_seen(scene, cloud, frame) @ heading, aspect)
-    return CameraPath(pose[None], FIELD_OF_VIEW_DEG)
+    return pose
 
 
 def camera_path(
@@ -73,14 +60,14 @@ def camera_path(
     *,
     count: int,
     aspect: float,
-) -> CameraPath:
-    """Return a closed path of `count` places.
+) -> Float[Tensor, "count 4 4"]:
+    """Return the poses of a closed path of `count` places.
 
     "auto" goes around where cameras stood on all sides, and swings to and fro where they did not:
-    the other sides were never seen. "photos" goes along the places of the photos, and back.
+    the other sides were never seen.
 
     Raises:
-        ValueError: The path is unknown, or "photos" is asked for with fewer than two.
+        ValueError: The path is unknown.
     """
     if kind == "auto":
         kind = "orbit" if _largest_gap_deg(scene, frame) < 180 else "swing"
@@ -91,14 +78,12 @@ def camera_path(
         phase = torch.arange(count, dtype=torch.float64) / count * 2 * math.pi
         half = math.radians(min(max((360 - _largest_gap_deg(scene, frame)) / 2, 20), 40))
         return _around(scene, cloud, frame, half * phase.sin(), 0.15 * phase.cos(), aspect)
-    if kind == "photos":
-        return _along_photos(scene, count, aspect)
-    raise ValueError(f"path must be auto, orbit, swing or photos, got {kind!r}")
+    raise ValueError(f"path must be auto, orbit or swing, got {kind!r}")
 
 
 def behind(scene: Reconstruction, cloud: PointCloud, frame: Framing) -> Float[Tensor, "3"]:
     """Return a place behind and above the cameras; only the direction from the centre counts."""
-    return standpoint(scene, cloud, frame, field_of_view_deg=FIELD_OF_VIEW_DEG, aspect=1.5)
+    return standpoint(scene, cloud, frame, field_of_view_deg=_FIELD_OF_VIEW_DEG, aspect=1.5)
 
 
 def to_be_seen(
@@ -123,7 +108,7 @@ def _fitting_place(points: Float[Tensor, "points 3"], aspect: float) -> Float[Te
     A point (x, y, z) is right of the left edge where x - place.x > -(z - place.z) tangent, and so
     for each edge; left and right, or above and below, meet where the place is in the middle.
     """
-    tangent = math.tan(math.radians(FIELD_OF_VIEW_DEG) / 2) / _MARGIN
+    tangent = math.tan(math.radians(_FIELD_OF_VIEW_DEG) / 2) / _MARGIN
     tangents = torch.tensor([aspect * tangent, tangent], dtype=torch.float64)
     sideways, ahead = points[:, :2], points[:, 2:]
     high = (sideways - ahead * tangents).amax(dim=0)
@@ -139,8 +124,8 @@ def _around(
     turn: Float[Tensor, " frames"],
     raise_by: Float[Tensor, " frames"],
     aspect: float,
-) -> CameraPath:
-    """Return places around the scene, turned by these angles from behind the cameras, in radians.
+) -> Float[Tensor, "frames 4 4"]:
+    """Return poses around the scene, turned by these angles from behind the cameras, in radians.
 
     All are at the same distance from the same axis, so that nothing but the side changes.
     """
@@ -156,7 +141,7 @@ def _around(
     some = poses[:: 1 + len(poses) // _FITTED_PLACES]
     local = torch.cat([(seen - centre) @ pose[:3, :3] for pose in some])
     poses[:, :3, 3] = centre + poses[:, :3, :3] @ _fitting_place(local, aspect)
-    return CameraPath(poses, FIELD_OF_VIEW_DEG)
+    return poses
 
 
 def _middle(points: Float[Tensor, "points 3"], up: Float[Tensor, "3"]) -> Float[Tensor, "3"]:
@@ -180,60 +165,3 @@ def _largest_gap_deg(scene: Reconstruction, frame: Framing) -> float:
     azimuth = torch.atan2(looks @ north, looks @ east).sort().values
     gaps = torch.cat((azimuth.diff(), azimuth[:1] + 2 * math.pi - azimuth[-1:]))
     return math.degrees(gaps.max().item())
-
-
-def _along_photos(scene: Reconstruction, count: int, aspect: float) -> CameraPath:
-    """Return a smooth path through the cameras and back, as fast wherever it goes or turns."""
-    poses = torch.stack([c.world_from_camera.double() for _, _, c in scene.posed_views()])
-    if len(poses) < 2:
-        raise ValueError("a path along the photos needs two photos with cameras, there is one")
-    poses = poses[visiting_order(poses[:, :3, 3])]
-    dense = _smoothed(poses, torch.linspace(0, len(poses) - 1, 20 * len(poses)).double())
-    moved, turned = dense[:, :3, 3].diff(dim=0), dense[:, :3, :3].diff(dim=0).flatten(1)
-    steps = _shares(moved.norm(dim=-1)) + _shares(turned.norm(dim=-1))
-    way = torch.cat((steps.new_zeros(1), steps.cumsum(0)))
-    # Gently off at one end, gently turning at the other.
-    phase = torch.arange(count, dtype=torch.float64) / count * 2 * math.pi
-    index = torch.searchsorted(way, (1 - phase.cos()) / 2 * way[-1]).clamp(max=len(way) - 1)
-    return CameraPath(dense[index], _photo_field_of_view_deg(scene, aspect))
-
-
-def _shares(steps: Float[Tensor, " steps"]) -> Float[Tensor, " steps"]:
-    """Return what each step is of the whole; nothing where there is no way at all."""
-    whole = steps.sum()
-    return steps / whole if whole > 1e-9 else torch.zeros_like(steps)
-
-
-def visiting_order(places: Float[Tensor, "views 3"]) -> list[int]:
-    """Return the order of the photos, or, where that leads to and fro, one from next to next."""
-    left, order = set(range(1, len(places))), [0]
-    while left:
-        order.append(min(left, key=lambda k: (places[k] - places[order[-1]]).norm().item()))
-        left.remove(order[-1])
-    given = (places[1:] - places[:-1]).norm(dim=-1).sum()
-    found = (places[order][1:] - places[order][:-1]).norm(dim=-1).sum()
-    return list(range(len(places))) if given <= 2 * found else order
-
-
-def _smoothed(
-    poses: Float[Tensor, "views 4 4"], times: Float[Tensor, " times"]
-) -> Float[Tensor, "times 4 4"]:
-    """Return weighted means of poses around each time, which counts in views."""
-    apart = times[:, None] - torch.arange(len(poses))
-    weights = torch.exp(-0.5 * (apart / _SMOOTHING_VIEWS) ** 2)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    smooth = torch.einsum("tv,vij->tij", weights, poses)
-    left, _, right = torch.linalg.svd(smooth[:, :3, :3])
-    # The nearest rotation, not a reflection, to the mean of rotations.
-    left[:, :, 2] *= torch.linalg.det(left @ right)[:, None]
-    smooth[:, :3, :3] = left @ right
-    return smooth
-
-
-def _photo_field_of_view_deg(scene: Reconstruction, aspect: float) -> float:
-    """Return the field of view that shows no more than most photos saw."""
-    tangents = []
-    for _, _, camera in scene.posed_views():
-        fx_px, fy_px = camera.intrinsics[0, 0].item(), camera.intrinsics[1, 1].item()
-        tangents.append(min(camera.height / fy_px, camera.width / fx_px / aspect) / 2)
-    return 2 * math.degrees(math.atan(sorted(tangents)[len(tangents) // 2]))

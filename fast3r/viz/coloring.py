@@ -10,7 +10,7 @@ from torch import Tensor
 from fast3r.export.framing import Framing
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.viz.colormaps import magma, spectrum
+from fast3r.viz.colormaps import magma, middle_range, spectrum
 
 ColorBy = Literal["photo", "confidence", "view", "height"]
 """What the colour of a point tells."""
@@ -67,12 +67,12 @@ def coloring(
         return _by_view(scene, cloud)
     steps = magma(torch.linspace(0, 1, 64))
     if color_by == "confidence":
-        low, high = _middle(cloud.confidence)
+        low, high = middle_range(cloud.confidence)
         level = (cloud.confidence.log() - torch.tensor(low).log()) / _span(low, high).log()
         legend = Legend(f"confidence {low:.3g}", f"{high:.3g}", steps)
     else:
         height = (cloud.points - frame.centre.float()) @ frame.up.float()
-        low, high = _middle(height)
+        low, high = middle_range(height)
         level = (height - low) / max(high - low, 1e-12)
         unit = " m" if scene.scale.kind == "metric" else ""
         legend = Legend("height 0", f"{high - low:.2g}{unit}", steps)
@@ -85,13 +85,6 @@ def _by_view(scene: Reconstruction, cloud: PointCloud) -> Coloring:
     steps = spectrum(torch.arange(len(scene.registered)) / len(scene.registered))
     first, last = scene.registered[0] + 1, scene.registered[-1] + 1
     return Coloring(steps[places[cloud.view_index]], Legend(f"photo {first}", f"{last}", steps))
-
-
-def _middle(values: Float[Tensor, " points"]) -> tuple[float, float]:
-    """Return between which values the middle 96 % lie."""
-    sample = values[:: 1 + len(values) // 1_000_000].float()
-    low, high = sample.quantile(torch.tensor([0.02, 0.98])).tolist()
-    return low, high
 
 
 def _span(low: float, high: float) -> Float[Tensor, ""]:

@@ -1,7 +1,9 @@
-"""Colours for numbers, and for things in a row."""
+"""Colours for numbers, for pictures of numbers, and for things in a row."""
+
+from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 # Nine evenly spaced colours of `magma` (van der Walt and Smith, 2015; CC0); between them the
@@ -27,6 +29,30 @@ def magma(level: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape 3"]:
     share = (place - below)[..., None]
     below = below.long()
     return ((1 - share) * table[below] + share * table[below + 1]).round().to(torch.uint8)
+
+
+def middle_range(values: Float[Tensor, " values"]) -> tuple[float, float]:
+    """Return between which values the middle 96 % lie, by a sample of a million; 0 and 1 of none.
+
+    What spans the colours, as a few strays would otherwise take them all.
+    """
+    sample = values[:: 1 + len(values) // 1_000_000].float()
+    if len(sample) == 0:
+        return 0.0, 1.0
+    low, high = sample.quantile(torch.tensor([0.02, 0.98])).tolist()
+    return low, high
+
+
+def level_pictures(
+    levels: Sequence[Float[Tensor, "_height _width"]],
+    known: Sequence[Bool[Tensor, "_height _width"]],
+) -> list[UInt8[Tensor, "_height _width 3"]]:
+    """Return pictures in which colours mean the same, and what is not known is grey."""
+    pairs = list(zip(levels, known, strict=True))
+    low, high = middle_range(torch.cat([x[ok] for x, ok in pairs]))
+    span = max(high - low, 1e-12)
+    grey = torch.full((3,), 200, dtype=torch.uint8)
+    return [magma((x - low) / span).where(ok[..., None], grey) for x, ok in pairs]
 
 
 def spectrum(place: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape 3"]:

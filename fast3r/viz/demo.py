@@ -8,7 +8,6 @@ unless it is asked for.
 """
 
 import os
-import socket
 import sys
 import time
 from contextlib import redirect_stdout
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from fast3r.viz.demo_app.desk import Desk
     from fast3r.viz.demo_app.settings import Settings
 
-_PORTS_TRIED = 100
-
 
 def serve_demo(settings: "Settings", *, tell: "Callable[[str], None]" = print) -> None:
     """Serve the demo until the process is told to stop, and delete all files of visitors then.
@@ -34,13 +31,13 @@ def serve_demo(settings: "Settings", *, tell: "Callable[[str], None]" = print) -
         tell: Called with each address once it answers: the local one, then the public one.
 
     Raises:
-        ValueError: There is no such device.
-        OSError: The address is unknown, or all ports near the wanted one are taken.
+        ValueError: There is no such device, or nothing can listen there.
         ImportError: Gradio or viser is not installed.
     """
     missing = [name for name in ("gradio", "viser") if find_spec(name) is None]
     if missing:
         raise ImportError(f"the demo needs {', '.join(missing)}: pip install 'fast3r[demo]'")
+    from fast3r.viz.addresses import free_port, page_address
     from fast3r.viz.demo_app.desk import Desk
 
     port = free_port(settings.host, settings.port)
@@ -48,7 +45,7 @@ def serve_demo(settings: "Settings", *, tell: "Callable[[str], None]" = print) -
     try:
         blocks = _launch(desk, port)
         try:
-            tell(_address(settings.host, port))
+            tell(page_address(settings.host, port))
             if blocks.share_url:
                 tell(blocks.share_url)
             while blocks.is_running:
@@ -57,24 +54,6 @@ def serve_demo(settings: "Settings", *, tell: "Callable[[str], None]" = print) -
             blocks.close(verbose=False)
     finally:
         desk.close()
-
-
-def free_port(host: str, wanted: int) -> int:
-    """Return the first free port from the wanted one on; 0 is any.
-
-    Raises:
-        OSError: The address is unknown, or 100 ports in a row are taken.
-    """
-    last = min(wanted + _PORTS_TRIED, 65536) - 1
-    for port in range(wanted, last + 1):
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        try:
-            with socket.create_server(address[:2], family=family) as listener:
-                return listener.getsockname()[1]
-        except OSError:
-            if port == last:
-                raise
-    raise AssertionError("the loop returns or raises")
 
 
 def _launch(desk: "Desk", port: int) -> "gradio.Blocks":
@@ -113,12 +92,6 @@ def _launch(desk: "Desk", port: int) -> "gradio.Blocks":
             footer_links=["api"],
         )
     return blocks
-
-
-def _address(host: str, port: int) -> str:
-    """Return where a browser on this machine finds the demo."""
-    shown = "localhost" if host in ("0.0.0.0", "::", "") else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ _SIDES_PX = (16, 8192)
 _LINE_WIDTH_PX = 1.2
 _MAX_LINE_STEPS = 400
 # More could hardly be told apart in a picture.
-_MAX_POINTS = 2_000_000
+MAX_POINTS = 2_000_000
 # A surface seen at a slant is filled up to here; beyond, discs would be wider than what they show.
 _MAX_STRETCH = 4.0
 _DISC_PER_SPACING = 1.5
@@ -93,7 +93,7 @@ def prepare(
     """
     if not 0 < point_size < math.inf:
         raise ValueError(f"point_size must be positive, got {point_size}")
-    cloud = random_points(scene.view_clouds() if cloud is None else cloud, _MAX_POINTS)
+    cloud = random_points(scene.view_clouds() if cloud is None else cloud, MAX_POINTS)
     frame = framing(scene, cloud)
     painted = coloring(scene, cloud, frame, color_by)
     places = torch.zeros(len(scene.views), 3)

@@ -14,8 +14,8 @@ from jaxtyping import Bool
 from PIL import Image
 
 from fast3r.views.masking.files import mask_file, read_written_mask, write_mask
-from fast3r.views.views import Views
-from fast3r.viz.demo import free_port
+from fast3r.views.view import Views
+from fast3r.viz.addresses import free_port, page_address
 
 _PAINT = (255, 90, 0, 150)
 """Colour and opacity of what is painted."""
@@ -56,8 +56,7 @@ def serve_painting(
         tell: Called with the address.
 
     Raises:
-        ValueError: A mask there is not of its photo's size.
-        OSError: The address is unknown or taken.
+        ValueError: A mask there is not of its photo's size, or nothing can listen there.
         ImportError: Gradio is not installed.
     """
     gradio = import_gradio()
@@ -78,7 +77,7 @@ def serve_painting(
                 footer_links=[],
             )
         try:
-            tell(f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{chosen}")
+            tell(page_address(host, chosen))
             while blocks.is_running:
                 time.sleep(0.5)
         finally:

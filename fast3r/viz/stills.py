@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from fast3r.scene.point_cloud import Cloud
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.viz.camera_paths import FIELD_OF_VIEW_DEG, CameraPath, overview
+from fast3r.viz.camera_paths import camera_at, overview
 from fast3r.viz.coloring import ColorBy
-from fast3r.viz.colormaps import magma
+from fast3r.viz.colormaps import level_pictures
 from fast3r.viz.drawing import check_size, draw, prepare
 from fast3r.viz.lettering import BACKGROUND, add_legend, write_over
 
@@ -50,10 +50,8 @@ def render_still(
         scene, cloud, color_by=color_by, point_size=point_size, show_cameras=show_cameras
     )
     if world_from_camera is None:
-        path = overview(scene, drawing.cloud, drawing.frame, aspect=width / height)
-    else:
-        path = CameraPath(world_from_camera[None], FIELD_OF_VIEW_DEG)
-    picture = draw(drawing, path.camera(0, width=width, height=height))
+        world_from_camera = overview(scene, drawing.cloud, drawing.frame, aspect=width / height)
+    picture = draw(drawing, camera_at(world_from_camera, width=width, height=height))
     return add_legend(picture, drawing.legend)
 
 
@@ -84,8 +82,8 @@ def depth_strip(
     valid = [scene.valid(i) for i in chosen]
     nearness = [1 / scene.depth[i].float() for i in chosen]
     sureness = [scene.confidence[i].float().log() for i in chosen]
-    photos = [scene.colors(i) for i in chosen]
-    columns = [photos, _colored(nearness, valid), _colored(sureness, valid)]
+    photos = [scene.views[i].pixels for i in chosen]
+    columns = [photos, level_pictures(nearness, valid), level_pictures(sureness, valid)]
     rows = [_row([column[k] for column in columns], height) for k in range(len(chosen))]
     size = (max(row.width for row in rows), sum(row.height for row in rows))
     sheet = Image.new("RGB", size, BACKGROUND)
@@ -95,19 +93,6 @@ def depth_strip(
             name = f"{chosen[k] + 1}  {scene.views[chosen[k]].name}"
             write_over(sheet, (6, k * height + 4), name)
     return sheet
-
-
-def _colored(
-    levels: list[Float[Tensor, "_height _width"]], valid: list[Bool[Tensor, "_height _width"]]
-) -> list[UInt8[Tensor, "_height _width 3"]]:
-    """Return pictures in which the middle 96 % of all levels span the colours."""
-    known = torch.cat([x[ok] for x, ok in zip(levels, valid, strict=True)])
-    known = known[:: 1 + len(known) // 1_000_000]
-    low, high = known.quantile(torch.tensor([0.02, 0.98])) if len(known) else (0.0, 1.0)
-    span = max(float(high - low), 1e-12)
-    grey = torch.full((3,), 200, dtype=torch.uint8)
-    pictures = [magma((x - low) / span) for x in levels]
-    return [p.where(ok[..., None], grey) for p, ok in zip(pictures, valid, strict=True)]
 
 
 def _row(pictures: list[UInt8[Tensor, "_height _width 3"]], height: int) -> Image.Image:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from torch import Tensor
 from fast3r.export.glb import FRUSTUM_EDGES, frustum
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.viz.camera_paths import behind, to_be_seen, visiting_order
+from fast3r.viz.camera_paths import behind, to_be_seen
 from fast3r.viz.coloring import ColorBy
 from fast3r.viz.drawing import CAMERA_COLOR, Drawing, check_size, prepare
 from fast3r.viz.lettering import BACKGROUND, TEXT_COLOR, add_legend, font, plain
@@ -22,7 +21,6 @@ _NAMES_WIDTH_PX = 210
 _NAME_LETTERS = 26
 _LINE_PX = 16
 _FONT_PX = 12
-_WALK_COLOR = (200, 175, 165)
 _LEAST_FRUSTUM_PX = 16.0
 _FINE = 3
 """Lines are drawn so many times larger, and made smaller for smooth edges."""
@@ -40,7 +38,7 @@ class TopView:
 
     def place(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 2"]:
         """Return where points of the world are on the map, in pixels."""
-        return points.double() @ self.map_from_world[:, :3].mT + self.map_from_world[:, 3]
+        return _placed(points, self.map_from_world)
 
 
 def render_top_view(
@@ -55,8 +53,8 @@ def render_top_view(
 
     Upwards on the map is where most cameras look. Cameras are numbered as the views of the scene
     are, from 1; their names stand beside the map where there is room for all. Points are the more
-    opaque the more lie on top of each other. A line joins the cameras in their order if that is a
-    walk from next to next. Where views have no camera the map says how many have one.
+    opaque the more lie on top of each other. Where views have no camera the map says how many
+    have one.
 
     Args:
         scene: What to draw.
@@ -74,11 +72,10 @@ def render_top_view(
     map_width = width - (_NAMES_WIDTH_PX if names else 0)
     projection = _projection(scene, drawing, map_width, height)
     ground = _density(drawing, projection, map_width, height)
-    view = TopView(_with_cameras(scene, drawing, ground, projection), projection)
     picture = Image.new("RGB", (width, height), BACKGROUND)
-    picture.paste(view.picture)
+    picture.paste(_with_cameras(scene, drawing, ground, projection))
     pen = ImageDraw.Draw(picture)
-    _write_numbers(pen, scene, view, (map_width, height))
+    _write_numbers(pen, scene, projection, (map_width, height))
     for row, name in enumerate(names):
         at = (map_width + 8, _MARGIN_PX + row * _LINE_PX)
         pen.text(at, name, fill=TEXT_COLOR, font=font(_FONT_PX), anchor="lm")
@@ -87,11 +84,6 @@ def render_top_view(
         pen.text((16, 16), shown, fill=TEXT_COLOR, font=font(_FONT_PX), anchor="lm")
     _write_scale(pen, scene, projection, map_width, height)
     return TopView(add_legend(picture, drawing.legend), projection)
-
-
-def write_top_view(scene: Reconstruction, path: Path, *, cloud: PointCloud | None = None) -> None:
-    """Write `render_top_view` as an image file; its suffix tells the format."""
-    render_top_view(scene, cloud=cloud).picture.save(path)
 
 
 def _names(scene: Reconstruction, width: int, height: int) -> list[str]:
@@ -123,11 +115,17 @@ def _projection(
     return torch.cat((scale * axes, shift[:, None]), dim=1)
 
 
+def _placed(
+    points: Float[Tensor, "points 3"], projection: Float[Tensor, "2 4"]
+) -> Float[Tensor, "points 2"]:
+    return points.double() @ projection[:, :3].mT + projection[:, 3]
+
+
 def _density(
     drawing: Drawing, projection: Float[Tensor, "2 4"], width: int, height: int
 ) -> Image.Image:
     """Return the mean colour of the points in each cell, the fainter the fewer there are."""
-    places = TopView(Image.new("RGB", (1, 1)), projection).place(drawing.cloud.points)
+    places = _placed(drawing.cloud.points, projection)
     inside = ((places >= 0) & (places < torch.tensor([width, height]))).all(dim=-1)
     cell_px = min(max(math.sqrt(2 * width * height / max(int(inside.sum()), 1)), 2.0), 6.0)
     columns, rows = math.ceil(width / cell_px), math.ceil(height / cell_px)
@@ -153,24 +151,20 @@ def _with_cameras(
     fine = (ground.width * _FINE, ground.height * _FINE)
     lines, areas = Image.new("L", fine), Image.new("L", fine)
     line_pen, area_pen = ImageDraw.Draw(lines), ImageDraw.Draw(areas)
-    walk = Image.new("L", fine)
-    view = TopView(ground, projection)
     depth = _frustum_depth(drawing, projection)
     for _, _, camera in scene.posed_views():
-        corners = [tuple(xy) for xy in (_FINE * view.place(frustum(camera, depth))).tolist()]
+        corners = [
+            tuple(xy) for xy in (_FINE * _placed(frustum(camera, depth), projection)).tolist()
+        ]
         for side in ((0, 1, 2), (0, 2, 3), (0, 3, 4), (0, 4, 1)):
             area_pen.polygon([corners[k] for k in side], fill=90)
         for start, end in zip(FRUSTUM_EDGES[::2], FRUSTUM_EDGES[1::2], strict=True):
             line_pen.line((corners[start], corners[end]), fill=255, width=_FINE + 1)
         x, y = corners[0]
         line_pen.ellipse((x - 7, y - 7, x + 7, y + 7), fill=255)
-    centres = torch.stack([c.world_from_camera[:3, 3] for _, _, c in scene.posed_views()])
-    if visiting_order(centres.double()) == list(range(len(centres))):
-        stops = [tuple(xy) for xy in (_FINE * view.place(centres)).tolist()]
-        ImageDraw.Draw(walk).line(stops, fill=255, width=_FINE)
     picture = ground.copy()
-    for color, mask in ((_WALK_COLOR, walk), (CAMERA_COLOR, areas), (CAMERA_COLOR, lines)):
-        picture.paste(color, mask=mask.resize(ground.size, Image.Resampling.BOX))
+    for mask in (areas, lines):
+        picture.paste(CAMERA_COLOR, mask=mask.resize(ground.size, Image.Resampling.BOX))
     return picture
 
 
@@ -180,7 +174,10 @@ def _frustum_depth(drawing: Drawing, projection: Float[Tensor, "2 4"]) -> float:
 
 
 def _write_numbers(
-    pen: ImageDraw.ImageDraw, scene: Reconstruction, view: TopView, size: tuple[int, int]
+    pen: ImageDraw.ImageDraw,
+    scene: Reconstruction,
+    projection: Float[Tensor, "2 4"],
+    size: tuple[int, int],
 ) -> None:
     """Write the number of each camera behind it, or beside it; where all is taken, nowhere."""
     taken: list[tuple[float, float, float, float]] = []
@@ -188,7 +185,8 @@ def _write_numbers(
     style = {"fill": TEXT_COLOR, "font": letters, "stroke_width": 2, "stroke_fill": BACKGROUND}
     for i, _, camera in scene.posed_views():
         pose = camera.world_from_camera.double()
-        centre, ahead = view.place(torch.stack((pose[:3, 3], pose[:3, 3] + pose[:3, 2])))
+        ends = torch.stack((pose[:3, 3], pose[:3, 3] + pose[:3, 2]))
+        centre, ahead = _placed(ends, projection)
         look = torch.nn.functional.normalize(ahead - centre, dim=0)
         turned = torch.stack((-look[1], look[0]))
         for offset in (-look, turned, -turned, look):

@@ -1,4 +1,4 @@
-"""Films of a scene: around it, to and fro before it, or along the places of its photos."""
+"""Films of a scene: around it, or to and fro before it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from PIL import Image
 
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.viz.camera_paths import PathKind, camera_path
+from fast3r.viz.camera_paths import PathKind, camera_at, camera_path
 from fast3r.viz.coloring import ColorBy
 from fast3r.viz.drawing import check_size, draw, prepare
 from fast3r.viz.lettering import add_legend
@@ -20,7 +20,7 @@ def render_turntable(
     frames: int = 60,
     width: int = 640,
     height: int = 480,
-    path: PathKind = "auto",
+    camera: PathKind = "auto",
     cloud: PointCloud | None = None,
     color_by: ColorBy = "photo",
     point_size: float = 1.0,
@@ -28,18 +28,7 @@ def render_turntable(
 ) -> Iterator[Image.Image]:
     """Return the frames of a film that can be played round and round, drawn as they are taken.
 
-    Args:
-        scene: What to draw.
-        frames: How many.
-        width: Of each in pixels.
-        height: Of each in pixels.
-        path: How the camera moves: all the way around ("orbit"), to and fro ("swing"), or along
-            the places of the photos and back ("photos", which leaves the cameras out of the
-            picture). "auto" is an orbit where photos were taken from all sides, else a swing.
-        cloud: The points to draw; without it those of `scene.point_cloud()`.
-        color_by: What the colours of the points tell.
-        point_size: Makes the points larger or smaller; 1 just leaves no holes.
-        show_cameras: Whether to draw them.
+    The options are those of `write_turntable`.
 
     Raises:
         ValueError: No view has a camera, the cloud is empty, or an option is out of range.
@@ -48,17 +37,13 @@ def render_turntable(
     if frames < 1:
         raise ValueError(f"a film needs frames, got {frames}")
     drawing = prepare(
-        scene,
-        cloud,
-        color_by=color_by,
-        point_size=point_size,
-        show_cameras=show_cameras and path != "photos",
+        scene, cloud, color_by=color_by, point_size=point_size, show_cameras=show_cameras
     )
-    way = camera_path(
-        scene, drawing.cloud, drawing.frame, path, count=frames, aspect=width / height
+    poses = camera_path(
+        scene, drawing.cloud, drawing.frame, camera, count=frames, aspect=width / height
     )
-    cameras = (way.camera(k, width=width, height=height) for k in range(frames))
-    return (add_legend(draw(drawing, camera), drawing.legend) for camera in cameras)
+    cameras = (camera_at(pose, width=width, height=height) for pose in poses)
+    return (add_legend(draw(drawing, each), drawing.legend) for each in cameras)
 
 
 def write_turntable(
@@ -85,7 +70,8 @@ def write_turntable(
         frames: How many.
         width: Of each in pixels.
         height: Of each in pixels.
-        camera: How the camera moves, as `path` of `render_turntable`.
+        camera: How it moves: all the way around ("orbit"), or to and fro ("swing"); "auto" is an
+            orbit where photos were taken from all sides, else a swing.
         cloud: The points to draw; without it those of `scene.point_cloud()`.
         color_by: What the colours of the points tell.
         point_size: Makes the points larger or smaller; 1 just leaves no holes.
@@ -103,7 +89,7 @@ def write_turntable(
         frames=frames,
         width=width,
         height=height,
-        path=camera,
+        camera=camera,
         cloud=cloud,
         color_by=color_by,
         point_size=point_size,

@@ -67,7 +67,6 @@ def quaternion(rotation: np.ndarray) -> np.ndarray:
 
 def write_seven_scenes(root: Path, sequence: int, taken: Sequence[Shot]) -> None:
     write_text(root / "chess" / "TestSplit.txt", f"sequence{sequence}")
-    write_text(root / "chess" / "TrainSplit.txt", "sequence1")
     for place, shot in enumerate(taken):
         stem = root / "chess" / f"seq-{sequence:02}" / f"frame-{place:06}"
         write_photo(Path(f"{stem}.color.png"), shot.image)

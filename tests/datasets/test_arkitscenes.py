@@ -25,10 +25,9 @@ def six_numbers(intrinsics: np.ndarray) -> np.ndarray:
     return np.array([16, 12, *intrinsics[[0, 1], [0, 1]], *intrinsics[[0, 1], [2, 2]]])
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_arkitscenes(root: Path) -> None:
     """Write what preprocess_arkitscenes.py leaves of a training scene."""
-    training = tmp_path / "Training"
+    training = root / "Training"
     listed = NAMES[::-1]
     shots = [photograph_wall(place % 10) for place in range(len(listed))]
     write_scene_metadata(
@@ -40,6 +39,11 @@ def root(tmp_path: Path) -> Path:
     for name in (NAMES[0], NAMES[33]):
         write_frame(training / SCENE, listed.index(name) % 10, name)
     write_all_metadata(training, {SCENE: listed, "40753679": ["40753679_6790.505.png"]})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_arkitscenes(tmp_path)
     return tmp_path
 
 

@@ -52,19 +52,18 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def preprocessed(tmp_path: Path) -> Path:
+def write_preprocessed(root: Path) -> None:
     kind = [("seq_high", "<u4"), ("seq_low", "<u8"), ("img1", "<i4"), ("img2", "<i4")]
     pairs = [
         (int(scene[:8], 16), int(scene[8:], 16), a, b, 0.5)
         for scene in (SCENE, HELD_OUT)
         for a, b in [(0, 1), (2, 0), (3, 2), (12, 3)]
     ]
-    np.save(tmp_path / "blendedmvs_pairs.npy", np.array(pairs, dtype=[*kind, ("score", "<f4")]))
+    np.save(root / "blendedmvs_pairs.npy", np.array(pairs, dtype=[*kind, ("score", "<f4")]))
     for scene in (SCENE, HELD_OUT):
         for number in (0, 1, 2, 3, 12):
             shot = photograph_wall(number)
-            stem = tmp_path / scene / name(number)
+            stem = root / scene / name(number)
             write_photo(Path(f"{stem}.jpg"), shot.image)
             write_exr(Path(f"{stem}.exr"), shot.depth_m)
             np.savez(
@@ -73,6 +72,11 @@ def preprocessed(tmp_path: Path) -> Path:
                 R_cam2world=shot.world_from_camera[:3, :3],
                 t_cam2world=shot.world_from_camera[:3, 3],
             )
+
+
+@pytest.fixture
+def preprocessed(tmp_path: Path) -> Path:
+    write_preprocessed(tmp_path)
     return tmp_path
 
 
@@ -184,6 +188,15 @@ def test_preprocessed_views_overlap(preprocessed: Path) -> None:
     links = [(name(a), name(b)) for a, b in [(0, 1), (2, 0), (3, 2), (12, 3)]]
     draws = [dataset.draw(SCENE, 3, dice) for _ in range(50)]
     assert all(len(set(names)) == 3 and linked(names, links) for names in draws)
+
+
+def test_frames_of_large_numbers_take_no_more_memory(preprocessed: Path) -> None:
+    path = preprocessed / "blendedmvs_pairs.npy"
+    pairs = np.load(path)
+    pairs["img2"][0] = 2**31 - 1
+    np.save(path, pairs)
+    frames = PreprocessedBlendedMVS(preprocessed).frames(SCENE)
+    assert frames == [*(name(n) for n in (0, 2, 3, 12)), "2147483647"]
 
 
 def test_a_preprocessed_pose_of_another_shape_is_broken(preprocessed: Path) -> None:

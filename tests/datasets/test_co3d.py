@@ -39,10 +39,9 @@ def write_index(root: Path, split: str, content: object) -> None:
     (root / f"selected_seqs_{split}.json").write_text(json.dumps(content))
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_co3d(root: Path) -> None:
     write_index(
-        tmp_path,
+        root,
         "train",
         {
             "car": {CAR.split("/")[1]: list(range(1, 31)), "101_1_2": []},
@@ -51,7 +50,12 @@ def root(tmp_path: Path) -> Path:
         },
     )
     for number in (2, 3, 4):
-        write_frame(tmp_path / APPLE, number)
+        write_frame(root / APPLE, number)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_co3d(tmp_path)
     return tmp_path
 
 

@@ -36,11 +36,15 @@ def write_camera(root: Path, view: int, **camera: object) -> None:
     (root / f"{SCENE}_{view}_camera_params.json").write_text(json.dumps(camera))
 
 
+def write_habitat(root: Path) -> None:
+    (root / "Habitat_1000_scenes_train.txt").write_text(f"{SCENE}\n{OTHER}")
+    for view in range(1, 6):
+        write_view(root, view)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "Habitat_1000_scenes_train.txt").write_text(f"{SCENE}\n{OTHER}")
-    for view in range(1, 6):
-        write_view(tmp_path, view)
+    write_habitat(tmp_path)
     return tmp_path
 
 

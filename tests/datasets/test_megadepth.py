@@ -26,12 +26,16 @@ def write_pairs(root: Path, pairs: list[tuple[int, int, int]] = PAIRS) -> None:
     )
 
 
+def write_megadepth(root: Path) -> None:
+    """All scenes but the last, which was not downloaded."""
+    write_pairs(root)
+    for scene, number in [("0000/0", 0), ("0000/0", 1), ("0001/1", 7), ("0015/0", 2)]:
+        write_frame(root / scene / PHOTOS[number], photograph_wall(number))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """All scenes but the last, which was not downloaded."""
-    write_pairs(tmp_path)
-    for scene, number in [("0000/0", 0), ("0000/0", 1), ("0001/1", 7), ("0015/0", 2)]:
-        write_frame(tmp_path / scene / PHOTOS[number], photograph_wall(number))
+    write_megadepth(tmp_path)
     return tmp_path
 
 
@@ -119,10 +123,19 @@ def test_a_split_without_scenes_is_refused(root: Path) -> None:
         MegaDepth(root, "val")
 
 
-@pytest.mark.parametrize("pair", [(9, 0, 1), (0, 8, 1), (0, 0, -1)])
-def test_pairs_of_unknown_photos_are_refused(root: Path, pair: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ((9, 0, 1), "less than 4 scenes and 8 frames"),
+        ((0, 8, 1), "less than 4 scenes and 8 frames"),
+        ((0, 0, -1), "whole numbers, none below 0"),
+    ],
+)
+def test_pairs_of_unknown_photos_are_refused(
+    root: Path, pair: tuple[int, int, int], message: str
+) -> None:
     write_pairs(root, [*PAIRS, pair])
-    with pytest.raises(BrokenFrameError, match=r"less than 4 scenes and 8 frames"):
+    with pytest.raises(BrokenFrameError, match=message):
         MegaDepth(root)
 
 

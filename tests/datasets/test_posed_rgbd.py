@@ -29,7 +29,7 @@ def _depth(name: str) -> np.ndarray:
     return depth_of_walls(CAMERAS[name], (4.0,))
 
 
-def _write_scene(folder: Path, **changes: object) -> Path:
+def write_scene(folder: Path, **changes: object) -> Path:
     """Write five photos before a wall with depth as 16-bit PNG, and change cameras.json."""
     views = []
     for index, (name, camera) in enumerate(CAMERAS.items()):
@@ -60,7 +60,7 @@ def _edit(folder: Path, change: Callable[[dict], None]) -> None:
 
 
 def test_a_frame_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    _write_scene(tmp_path / "kitchen")
+    write_scene(tmp_path / "kitchen")
     dataset = PosedRgbd(tmp_path)
     assert isinstance(dataset, Dataset)
     assert dataset.scenes == ("kitchen",)
@@ -74,7 +74,7 @@ def test_a_frame_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_folder_can_be_one_scene_itself(tmp_path: Path) -> None:
-    dataset = PosedRgbd(_write_scene(tmp_path))
+    dataset = PosedRgbd(write_scene(tmp_path))
     assert dataset.scenes == (".",)
     assert dataset.read(".", "photo_0.png").name == "photo_0.png"
 
@@ -84,7 +84,7 @@ def test_a_folder_can_be_one_scene_itself(tmp_path: Path) -> None:
 def test_float_depth_needs_no_scale_and_may_have_holes(
     tmp_path: Path, ending: str, stem: str
 ) -> None:
-    _write_scene(tmp_path, depth_scale=None)
+    write_scene(tmp_path, depth_scale=None)
     (tmp_path / "depth" / "photo_0.png").unlink()
     depth = _depth("photo_0.png")
     depth[0, :3] = np.nan, np.inf, -1
@@ -96,7 +96,7 @@ def test_float_depth_needs_no_scale_and_may_have_holes(
 
 
 def test_a_small_depth_map_is_grown_to_the_photo(tmp_path: Path) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
     small = np.arange(1, 13).reshape(3, 4).astype(np.float32)
     (tmp_path / "depth" / "photo_0.png").unlink()
     np.save(tmp_path / "depth" / "photo_0.npy", small)
@@ -105,7 +105,7 @@ def test_a_small_depth_map_is_grown_to_the_photo(tmp_path: Path) -> None:
 
 
 def test_photos_in_subfolders_keep_their_names(tmp_path: Path) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
     for part in ("images", "depth"):
         (tmp_path / part / "left").mkdir()
         (tmp_path / part / "photo_0.png").rename(tmp_path / part / "left" / "photo_0.png")
@@ -114,7 +114,7 @@ def test_photos_in_subfolders_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_a_photo_is_turned_upright_as_its_exif_says(tmp_path: Path) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = np.rot90(_photo(0))
@@ -125,7 +125,7 @@ def test_a_photo_is_turned_upright_as_its_exif_says(tmp_path: Path) -> None:
 
 
 def test_photos_without_a_camera_or_depth_are_no_frames_to_train_on(tmp_path: Path) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
     (tmp_path / "depth" / "photo_1.png").unlink()
 
     def unregister(document: dict) -> None:
@@ -144,7 +144,7 @@ def _dice(seed: int = 0) -> np.random.Generator:
 
 
 def test_equal_dice_draw_equal_frames_that_differ(tmp_path: Path) -> None:
-    dataset = PosedRgbd(_write_scene(tmp_path))
+    dataset = PosedRgbd(write_scene(tmp_path))
     drawn = dataset.draw(".", 4, _dice())
     assert len(set(drawn)) == 4
     assert drawn == dataset.draw(".", 4, _dice())
@@ -152,7 +152,7 @@ def test_equal_dice_draw_equal_frames_that_differ(tmp_path: Path) -> None:
 
 
 def test_frames_that_see_nothing_in_common_are_not_drawn_together(tmp_path: Path) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
 
     def move_away(document: dict) -> None:
         document["views"][4]["world_from_camera"] = look(90, 0).world_from_camera.tolist()
@@ -163,7 +163,7 @@ def test_frames_that_see_nothing_in_common_are_not_drawn_together(tmp_path: Path
 
 
 def test_samples_can_be_made_of_it(tmp_path: Path) -> None:
-    mixture = Mixture((Member(PosedRgbd(_write_scene(tmp_path))),))
+    mixture = Mixture((Member(PosedRgbd(write_scene(tmp_path))),))
     config = PhotoConfig(
         shapes=(Shape(32, 48),), min_views=3, max_views=3, jitter=ColourJitter(0, 0, 0, 0)
     )
@@ -204,6 +204,11 @@ def _break_intrinsics(folder: Path) -> None:
     _edit(folder, lambda document: document["views"][0].update(intrinsics=[1, 2]))
 
 
+def _bend(folder: Path) -> None:
+    lens = {"model": "RADIAL", "k1": -0.2, "k2": 0.0}
+    _edit(folder, lambda document: document["views"][0].update(lens=lens))
+
+
 def _break_photo(folder: Path) -> None:
     (folder / "images" / "photo_0.png").write_bytes(b"no photo")
 
@@ -235,11 +240,12 @@ def _break_array(folder: Path) -> None:
         (_break_scale, "depth_scale is None; expected the depth"),
         (_break_size, "photo_0.png: has 64x48 px; expected 100x48"),
         (_break_pose, "its pose is .*expected 4x4 finite numbers with a rotation"),
-        (_break_intrinsics, "photo_0.png cannot be read .*3x3 intrinsics"),
+        (_break_intrinsics, "cameras.json is not understood .*3x3, found shape"),
+        (_bend, "the camera of photo_0.png is RADIAL.*; expected a pinhole"),
         (_break_photo, "photo_0.png: not an image"),
         (_lose_photo, "photo_0.png: no such file"),
         (_break_depth, "has 64x10 px; expected the shape of its photo, 64x48 px"),
-        (_break_views, "has no list of views"),
+        (_break_views, "cameras.json is not understood .*expected views"),
         (_break_json, "cameras.json: not JSON"),
         (_break_array, "photo_0.npy: holds <U1 of shape"),
     ],
@@ -247,14 +253,14 @@ def _break_array(folder: Path) -> None:
 def test_what_is_broken_is_named(
     tmp_path: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
     spoil(tmp_path)
     with pytest.raises(BrokenFrameError, match=message):
         PosedRgbd(tmp_path).read(".", "photo_0.png")
 
 
 def test_a_scene_without_any_depth_cannot_be_drawn_from(tmp_path: Path) -> None:
-    _write_scene(tmp_path)
+    write_scene(tmp_path)
     for path in (tmp_path / "depth").iterdir():
         path.unlink()
     with pytest.raises(BrokenFrameError, match="has no depth map of a photo with a camera"):

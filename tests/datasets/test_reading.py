@@ -5,15 +5,15 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from fast3r.data.frame import BrokenFrameError, Frame
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
 from fast3r.data.reading import (
-    checked_frame,
     read_array,
     read_arrays,
     read_depth_exr,
     read_depth_pfm,
     read_depth_png,
     read_image,
+    read_json,
     read_lines,
     read_mask,
 )
@@ -26,6 +26,7 @@ READERS = {
     "pfm": read_depth_pfm,
     "npz": lambda path: read_arrays(path, "pose"),
     "npy": read_array,
+    "json": read_json,
 }
 
 
@@ -164,6 +165,26 @@ def test_one_array_and_an_archive_are_not_mixed_up(tmp_path: Path) -> None:
         read_arrays(tmp_path / "a.npy", "pose")
     with pytest.raises(BrokenFrameError, match=r"is an archive of arrays; expected one array"):
         read_array(tmp_path / "a.npz")
+
+
+def test_a_json_object_is_read_with_any_letters(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text('{"Kücherl": [1, 2]}', encoding="utf-8")
+    assert read_json(tmp_path / "index.json") == {"Kücherl": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1', "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[1]", "holds a list"),
+        (b"[" * 9000, "not JSON"),
+    ],
+)
+def test_what_is_no_json_object_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "index.json").write_bytes(content)
+    with pytest.raises(BrokenFrameError, match=rf"index\.json: {message}.*expected an object"):
+        read_json(tmp_path / "index.json")
 
 
 def test_lines_come_without_the_space_around_them(tmp_path: Path) -> None:

@@ -39,6 +39,13 @@ def test_a_list_never_runs_code(tmp_path: Path) -> None:
         RobustMvd(tmp_path, "eth3d")
 
 
+def test_a_list_that_remembers_more_than_it_says_takes_no_memory(tmp_path: Path) -> None:
+    content = b"]r\xff\xff\xff\x7f."  # an empty list, to be remembered as number 2**31 - 1
+    (tmp_path / "eth3d.robustmvd.mvd.pickle").write_bytes(content)
+    with pytest.raises(ValueError, match="it remembers something as number 2147483647"):
+        RobustMvd(tmp_path, "eth3d")
+
+
 def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "eth3d.robustmvd.mvd.pickle").write_bytes(pickle.dumps([{"a": 1}]))
     with pytest.raises(ValueError, match="no list of samples of RobustMVD"):

@@ -24,19 +24,23 @@ def write_frame(folder: Path, place: int, name: str) -> None:
     write_millimetres(folder / "depth" / f"{name}.png", depth_m)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_scannetpp(root: Path) -> None:
     """Write what preprocess_scannetpp.py leaves; it keeps COLMAP's pixel centres."""
     shots = [photograph_wall(LISTED.index(name) % 10) for name in LISTED]
     write_scene_metadata(
-        tmp_path / SCENE,
+        root / SCENE,
         LISTED,
         [shot.intrinsics for shot in shots],
         [shot.world_from_camera for shot in shots],
     )
     for name in (PHOTOS[2], FILM[3]):
-        write_frame(tmp_path / SCENE, LISTED.index(name) % 10, name)
-    write_all_metadata(tmp_path, {SCENE: LISTED, "036bce3393": ["DSC00001"]})
+        write_frame(root / SCENE, LISTED.index(name) % 10, name)
+    write_all_metadata(root, {SCENE: LISTED, "036bce3393": ["DSC00001"]})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_scannetpp(tmp_path)
     return tmp_path
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fast3r.data.datasets.seven_scenes import SevenScenes
 from fast3r.data.frame import BrokenFrameError
-from tests.datasets.evaluation_sets import KINECT, shots, write_seven_scenes
+from tests.datasets.evaluation_sets import KINECT, shots, write_seven_scenes, write_text
 from tests.datasets.wall import write_photo
 
 TAKEN = shots(2, KINECT, 24, 32)
@@ -51,8 +51,9 @@ def test_a_download_without_projected_depth_is_refused_with_the_way_out(root: Pa
 
 
 def test_a_listed_sequence_without_a_folder_is_refused(root: Path) -> None:
+    write_text(root / "chess" / "TestSplit.txt", "sequence1")
     with pytest.raises(ValueError, match=r"seq-01 is not laid out .*(.|\n)*no such folder"):
-        SevenScenes(root, split="train")
+        SevenScenes(root)
 
 
 def test_another_folder_is_refused_with_what_was_expected(tmp_path: Path) -> None:

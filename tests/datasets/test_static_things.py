@@ -28,13 +28,17 @@ PAIRS = [
 LINKS = [("left/0006", "right/0006"), ("right/0006", "right/0007"), ("left/0015", "right/0007")]
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    np.save(tmp_path / "staticthings_pairs.npy", np.array(PAIRS, dtype=PAIR))
+def write_static_things(root: Path) -> None:
+    np.save(root / "staticthings_pairs.npy", np.array(PAIRS, dtype=PAIR))
     for scene in ("A/0003", "C/0003", "C/0010"):
-        stem = tmp_path / "TRAIN" / scene / "left/0006"
+        stem = root / "TRAIN" / scene / "left/0006"
         write_frame(stem, photograph_wall(0), photo="{}_clean.jpg")
         write_photo(stem.with_name("0006_final.jpg"), 255 - photograph_wall(0).image)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_static_things(tmp_path)
     return tmp_path
 
 

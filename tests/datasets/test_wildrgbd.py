@@ -28,13 +28,17 @@ def write_frame(folder: Path, number: int) -> None:
     )
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def write_wildrgbd(root: Path) -> None:
     index = {"shoe": {"scenes/scene_012": list(range(0, 60, 3))}, "train": {}}
     for split in ("train", "test"):
-        (tmp_path / f"selected_seqs_{split}.json").write_text(json.dumps(index))
+        (root / f"selected_seqs_{split}.json").write_text(json.dumps(index))
     for number in (0, 3):
-        write_frame(tmp_path / SHOE, number)
+        write_frame(root / SHOE, number)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_wildrgbd(tmp_path)
     return tmp_path
 
 

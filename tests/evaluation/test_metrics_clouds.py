@@ -138,13 +138,6 @@ def test_the_sign_of_normals_does_not_matter() -> None:
     torch.testing.assert_close(back, torch.full((144,), 0.8).double())
 
 
-def test_without_normals_they_are_not_reported() -> None:
-    errors = cloud_errors(plane(), plane(), with_normals=False)
-    assert errors.accuracy == 0
-    assert math.isnan(errors.normals)
-    assert math.isnan(errors.completeness_normals_median)
-
-
 def test_an_empty_prediction_has_no_distance_and_scores_nothing() -> None:
     errors = cloud_errors(torch.zeros(0, 3), plane(), thresholds=[0.1])
     assert math.isnan(errors.chamfer)

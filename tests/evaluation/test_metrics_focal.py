@@ -1,9 +1,7 @@
-import math
-
 import pytest
 import torch
 
-from fast3r.evaluation.metrics.focal import field_of_view_errors_deg, focal_errors
+from fast3r.evaluation.metrics.focal import focal_errors
 from fast3r.geometry.cameras import pinhole
 
 
@@ -24,21 +22,3 @@ def test_the_mean_of_both_axes_is_compared() -> None:
 def test_a_view_without_intrinsics_has_no_error() -> None:
     truth = pinhole(torch.tensor([100.0, 100.0]), 48, 64)
     assert focal_errors([None, truth[1]], truth).isnan().tolist() == [True, False]
-    found = field_of_view_errors_deg([None, truth[1]], truth, [64, 64])
-    assert found.isnan().tolist() == [True, False]
-
-
-def test_known_fields_of_view_differ_by_a_known_angle() -> None:
-    truth = pinhole(torch.tensor([32.0]), 48, 64)
-    predicted = pinhole(torch.tensor([32 * math.sqrt(3)]), 48, 64)
-    found = field_of_view_errors_deg(list(predicted), truth, [64])
-    assert found.item() == pytest.approx(90 - 60, abs=1e-4)
-
-
-def test_the_field_of_view_of_an_off_centre_crop_is_what_it_sees() -> None:
-    truth = pinhole(torch.tensor([32.0]), 48, 64)
-    half = truth.clone()
-    half[0, 0, 2] = 0.0
-    found = field_of_view_errors_deg(list(half), truth, [64])
-    expected = 90 - math.degrees(math.atan(2))
-    assert found.item() == pytest.approx(expected, abs=1e-4)

@@ -12,7 +12,6 @@ from fast3r.evaluation.metrics.poses import (
     pose_score,
     relative_pose_errors,
     share_below,
-    trivial_poses,
 )
 from tests.evaluation.trajectory import in_world, random_map, random_poses, turned
 from tests.geometry.golden import Golden
@@ -146,7 +145,7 @@ def test_a_score_reports_each_share_and_area_under_its_own_name() -> None:
     for limit in (3, 5, 10, 20, 30):
         expected = area_under_curve(rotation_deg, translation_deg, limit)
         assert getattr(score, f"auc{limit}") == expected
-    assert (score.rotation_deg, score.translation_deg) == (10, 4)
+    assert score.rotation_deg == 10
 
 
 def test_a_single_view_has_no_score() -> None:
@@ -156,10 +155,3 @@ def test_a_single_view_has_no_score() -> None:
     nothing = torch.zeros(0)
     area = binned_area_under_curve(nothing, nothing, 30, variant="fast3r")
     assert area != area
-
-
-def test_the_trivial_answer_moves_along_x() -> None:
-    poses = trivial_poses(3)
-    rotation_deg, translation_deg = relative_pose_errors(list(poses * 1.0), poses)
-    assert rotation_deg.max() == translation_deg.max() == 0
-    assert poses[:, 0, 3].tolist() == [0, 1, 2]

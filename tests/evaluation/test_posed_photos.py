@@ -121,7 +121,7 @@ def test_colmap_models_are_read(tmp_path: Path, truths, scene, place: str, text:
     write_photos(room / "images", truths)
     write = colmap_writer.write_text if text else colmap_writer.write_binary
     (room / place).mkdir(parents=True, exist_ok=True)
-    write(colmap_model(scene, max_points=20), room / place)
+    write(colmap_model(scene, cloud=scene.point_cloud(max_points=20)), room / place)
     assert_true(tmp_path, truths, case="room")
 
 

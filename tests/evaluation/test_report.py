@@ -1,5 +1,6 @@
 """The report: tables, warnings, worst cases, provenance."""
 
+import json
 import re
 from pathlib import Path
 
@@ -159,6 +160,26 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     results_of(tmp_path, Steps(), Off())
     (tmp_path / "steps" / "off" / "a.json").write_text('{"case": ')
     with pytest.raises(ValueError, match=r"a\.json is damaged .* remove it and run again"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"figures": [1]}, "figures must be a set of keys and values"),
+        ({"figures": {"found %": 1e999}}, "figures must be finite"),
+        ({"figures": {"found %": 1.0}}, r"lacks the figures \['error m'\]"),
+        ({"photos": 0}, "photos must be between 1 and 1000000, got 0"),
+        ({"more": 1}, "there is no key more"),
+    ],
+)
+def test_a_result_of_another_form_is_named(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    results_of(tmp_path, Steps(), Off())
+    path = tmp_path / "steps" / "off" / "a.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=rf"a\.json .*{message}.*remove it and run again"):
         read_results(tmp_path)
 
 

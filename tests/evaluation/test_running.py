@@ -176,8 +176,8 @@ def test_progress_is_told(tmp_path: Path) -> None:
 def test_every_case_has_a_picture(tmp_path: Path) -> None:
     evaluate(tmp_path, Steps(), Off(), Fails())
     results = read_results(tmp_path)[0]
-    for cases in results.methods.values():
-        assert all(results.picture(result).is_file() for result in cases.values())
+    for method, cases in results.methods.items():
+        assert all(results.picture(method, case).is_file() for case in cases)
 
 
 def test_results_tell_what_they_were_made_with(tmp_path: Path) -> None:

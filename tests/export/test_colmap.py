@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from fast3r.camera_files.colmap_model import ColmapModel
-from fast3r.camera_files.colmap_reader import read_model
-from fast3r.export import colmap
-from fast3r.export.tracks import sightings
+from fast3r.export import colmap, tracks
+from fast3r.export.tracks import sightings, surest_of_each_view
 from fast3r.scene.reconstruction import Reconstruction
 from tests.scenes import SETS, SPHERE_CENTRE, make_scene, without_cameras
 
@@ -118,49 +117,26 @@ def test_a_point_that_all_cameras_see_is_tracked_through_all() -> None:
 
 def test_every_view_gives_an_equal_share_of_the_points() -> None:
     scene = make_scene(("landscape",) * 3)
-    cloud = scene.point_cloud()
-    model = colmap.colmap_model(scene, cloud=cloud, max_points=300)
-    assert len(model.points.ids) == 300
-    sources = [
-        cloud.view_index[(cloud.points.double() == p).all(dim=-1)][0].item()
-        for p in model.points.positions
-    ]
-    assert np.bincount(sources).tolist() == [100, 100, 100]
+    drawn = surest_of_each_view(scene.point_cloud(), 300)
+    assert drawn.view_index.bincount().tolist() == [100, 100, 100]
 
 
 def test_surer_points_are_chosen_more_often() -> None:
     scene = make_scene(("landscape",))
     cloud = scene.point_cloud(min_conf_percentile=0)
-    model = colmap.colmap_model(scene, cloud=cloud, max_points=200)
-    chosen = (cloud.points.double()[:, None] == model.points.positions).all(-1).any(-1)
-    assert cloud.confidence[chosen].mean() > cloud.confidence[~chosen].mean() + 0.5
+    drawn = surest_of_each_view(cloud, 200)
+    assert drawn.confidence.mean() > cloud.confidence.mean() + 0.5
 
 
-def test_no_points_make_a_valid_model(tmp_path: Path) -> None:
-    scene = make_scene()
-    empty = scene.point_cloud(min_confidence=99.0)
-    for name, write in WRITERS.items():
-        write(scene, tmp_path / name, cloud=empty)
-        model = read_model(tmp_path / name)
-        assert len(model.images) == 4
-        assert len(model.points.ids) == 0
-
-
-def test_text_refuses_a_name_that_colmap_would_cut(tmp_path: Path) -> None:
-    scene = make_scene(("landscape",))
-    scene = replace(scene, views=[replace(scene.views[0], name="my photo.jpg")])
-    colmap.write(scene, tmp_path / "binary")
-    assert read_model(tmp_path / "binary").images[1].name == "my photo.jpg"
-    with pytest.raises(ValueError, match=r"cannot hold the name 'my photo\.jpg'.*binary"):
-        colmap.write_as_text(scene, tmp_path / "text")
-
-
-def test_too_many_sightings_are_thinned_but_each_point_stays_with_the_view_that_gave_it() -> None:
+def test_too_many_sightings_are_thinned_but_each_point_stays_with_the_view_that_gave_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     scene = make_scene(("landscape",) * 6)
     cloud = scene.point_cloud()
     every = sightings(scene, cloud)
     count = sum(len(seen.point_index) for seen in every.values())
-    few = sightings(scene, cloud, max_sightings=count // 2)
+    monkeypatch.setattr(tracks, "MAX_SIGHTINGS", count // 2)
+    few = sightings(scene, cloud)
     assert len(cloud) < sum(len(seen.point_index) for seen in few.values()) <= count // 2
     for i, seen in few.items():
         assert torch.isin((cloud.view_index == i).nonzero()[:, 0], seen.point_index).all()

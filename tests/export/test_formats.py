@@ -15,6 +15,7 @@ from fast3r.export import formats, glb
 from fast3r.export.formats import FORMATS, chosen_formats, load, save, write_formats
 from fast3r.scene.point_cloud import PointCloud, ViewClouds
 from fast3r.scene.reconstruction import Reconstruction
+from tests.ply_points import read_points
 from tests.scenes import make_scene, without_cameras
 
 NEED_A_CAMERA = [n for n, f in FORMATS.items() if n not in ("cameras", "npz") and f.installed]
@@ -181,7 +182,7 @@ def test_both_encodings_of_a_colmap_model_can_be_had_at_once(
 def test_the_same_points_go_into_every_file(scene: Reconstruction, tmp_path: Path) -> None:
     cloud = scene.point_cloud(max_points=50)
     write_formats(scene, tmp_path, ["ply", "colmap"], cloud=cloud)
-    assert formats.ply.read_points(tmp_path / "scene.ply").points.shape == (50, 3)
+    assert read_points(tmp_path / "scene.ply").points.shape == (50, 3)
     assert len(read_model(tmp_path / "colmap/sparse/0").points.ids) == 50
 
 

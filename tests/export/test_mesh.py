@@ -97,6 +97,11 @@ def test_a_scene_without_cameras_has_no_mesh():
         make_mesh(without_cameras(make_scene(), 0, 1, 2, 3))
 
 
+def test_no_points_make_no_mesh(scene):
+    with pytest.raises(ValueError, match="no point is left for a mesh; lower min_confidence"):
+        make_mesh(scene, cloud=scene.point_cloud(min_confidence=99.0))
+
+
 def test_a_voxel_has_a_size(scene):
     with pytest.raises(ValueError, match="voxel must be positive, got 0"):
         make_mesh(scene, voxel=0.0)

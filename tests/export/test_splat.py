@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +101,6 @@ def test_nerfstudio_finds_photos_and_masks(photos, tmp_path):
     assert half[:, middle + 10 :].all()
 
 
-def test_without_masks_none_are_written(photos, tmp_path):
-    (photos / "c.png").unlink()
-    write(scene_of(photos), tmp_path / "splat")
-    assert not (tmp_path / "splat/transforms_masks").exists()
-    assert "mask_path" not in (tmp_path / "splat/transforms.json").read_text()
-
-
 def test_photos_that_are_gone_are_written_as_the_network_saw_them(photos, tmp_path):
     scene = scene_of(photos)
     shutil.rmtree(photos)
@@ -123,7 +115,7 @@ def test_photos_that_are_gone_are_written_as_the_network_saw_them(photos, tmp_pa
 
 
 def test_points_are_seen_where_they_project(photos, tmp_path):
-    write(replace(scene_of(photos)), tmp_path / "splat")
+    write(scene_of(photos), tmp_path / "splat")
     model = read_model(tmp_path / "splat/sparse/0")
     for image in model.images.values():
         fx, fy, cx, cy = model.cameras[image.camera_id].parameters

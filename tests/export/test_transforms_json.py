@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fast3r.export import ply, transforms_json
+from fast3r.export import transforms_json
 from fast3r.scene.reconstruction import World
+from tests.ply_points import read_points
 from tests.scenes import SETS, make_scene, without_cameras
 
 
@@ -54,7 +55,7 @@ def test_the_points_beside_are_in_the_world_of_the_frames(tmp_path: Path) -> Non
     transforms_json.write(scene, tmp_path / "transforms.json")
     document = json.loads((tmp_path / "transforms.json").read_text())
     assert document["applied_transform"] == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
-    points = ply.read_points(tmp_path / document["ply_file_path"]).points
+    points = read_points(tmp_path / document["ply_file_path"]).points
     assert len(points) == len(scene.point_cloud())
 
 

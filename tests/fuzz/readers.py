@@ -14,20 +14,22 @@ import torch
 from PIL import ExifTags, Image, features
 from starlette.requests import Request
 
+from benchmarks.simulated_walk import SimulatedNetwork, Walk, walk
 from fast3r.camera_files.colmap import read_colmap
 from fast3r.cli.many.manifest import read_scenes
 from fast3r.cli.options.reconstruct import SceneOptions
-from fast3r.export import cameras_json, colmap, ply, transforms_json
+from fast3r.export import cameras_json, colmap, transforms_json
 from fast3r.models.checkpoints import load_model, save_model
 from fast3r.models.config import EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
 from fast3r.models.config_files import write_config
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.names import PUBLISHED, renamed
 from fast3r.scene.archive import write_archive
+from fast3r.scene.long import reconstruct_long
+from fast3r.scene.priors.binding import bind
 from fast3r.scene.priors.camera_files import read_known_cameras
-from fast3r.scene.priors.depth_maps import read_depth_maps
 from fast3r.scene.priors.reading import read_priors
-from fast3r.scene.priors.types import DepthMaps
+from fast3r.scene.priors.types import DepthMaps, Priors
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.serve.settings import Limits
 from fast3r.serve.upload import receive_upload
@@ -180,11 +182,6 @@ def _transforms_json(folder: Path) -> Path:
     return folder / "transforms.json"
 
 
-def _ply(folder: Path) -> Path:
-    ply.write(scene(), folder / "a.ply")
-    return folder / "a.ply"
-
-
 def _archive(folder: Path) -> Path:
     kept = make_scene(("landscape",))
     write_archive(
@@ -237,7 +234,7 @@ def _depth(ending: str) -> Reader:
 
     def read(path: Path) -> object:
         known = DepthMaps(path.parents[1])
-        return read_depth_maps(known, scene().views[:1], other_photos=False)
+        return bind(Priors(depth=known), scene().views[:1])
 
     return Reader(write, read)
 
@@ -407,6 +404,28 @@ def receive_form(path: Path) -> object:
     return uploads
 
 
+# --- runs in chunks --------------------------------------------------------------------------
+
+
+@cache
+def _walk() -> Walk:
+    return walk(8)
+
+
+def _go_on(folder: Path) -> object:
+    """Make a scene in chunks, or go on with what there is of it."""
+    network = SimulatedNetwork(_walk())
+    return reconstruct_long(_walk().views, network, chunk_views=5, overlap=2, folder=folder)
+
+
+def _long_run(damaged: str, *, text: bool = False, quick: int = 20) -> Reader:
+    def write(folder: Path) -> Path:
+        _go_on(folder / "chunks")
+        return folder / "chunks" / damaged
+
+    return Reader(write, lambda path: _go_on(path.parent), text=text, quick=quick)
+
+
 # --- the table -------------------------------------------------------------------------------
 
 READERS: dict[str, Reader] = {
@@ -432,7 +451,6 @@ READERS: dict[str, Reader] = {
     "colmap-cameras-text": _colmap(colmap.write_as_text, "cameras.txt"),
     "colmap-images-text": _colmap(colmap.write_as_text, "images.txt"),
     "colmap-points-text": _colmap(colmap.write_as_text, "points3D.txt"),
-    "ply": Reader(_ply, ply.read_points, head_bytes=300, quick=150),
     "scene-npz": Reader(_archive, Reconstruction.load),
     "priors-json": Reader(
         lambda folder: _json(folder / "a.json", _PRIORS), read_priors, text=True, quick=150
@@ -454,6 +472,10 @@ READERS: dict[str, Reader] = {
         names_file=False,
     ),
     "batch-manifest": Reader(_manifest, _read_manifest, text=True, quick=150, names_file=False),
+    "long-manifest": _long_run("manifest.json", text=True, quick=150),
+    "long-descriptors": _long_run("descriptors.npz"),
+    "long-focals": _long_run("focals.npz"),
+    "long-chunk": _long_run("chunk-00001.npz"),
     "upload": Reader(_form, receive_form, text=True, quick=60),
 }
 if features.check("avif"):

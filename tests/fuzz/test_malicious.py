@@ -22,14 +22,13 @@ from fast3r.camera_files.colmap_reader import read_model
 from fast3r.cli.many.manifest import read_scenes
 from fast3r.cli.options.reconstruct import SceneOptions
 from fast3r.documents import read_json, read_yaml
-from fast3r.export.ply import read_points
 from fast3r.models.checkpoints import load_model
-from fast3r.models.weight_files import read_dust3r
+from fast3r.models.weight_files import read_pickle
 from fast3r.scene.numpy_files import read_arrays
+from fast3r.scene.priors.binding import bind
 from fast3r.scene.priors.camera_files import read_known_cameras
-from fast3r.scene.priors.depth_maps import read_depth_maps
 from fast3r.scene.priors.reading import read_priors
-from fast3r.scene.priors.types import DepthMaps
+from fast3r.scene.priors.types import DepthMaps, Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.report import remove_results
 from fast3r.training.compose import compose
@@ -70,7 +69,7 @@ def test_code_in_a_checkpoint_is_refused_and_never_run(
 ) -> None:
     code = _Code(tmp_path / "canary")
     write({"state_dict": {"weight": code}} if inside else code, tmp_path / name)
-    for read in (load_model, read_dust3r):
+    for read in (load_model, read_pickle):
         with pytest.raises(ValueError, match=rf"{name} (holds|is not a)"):
             read(tmp_path / name)
     assert not code.canary.exists()
@@ -100,7 +99,7 @@ def test_code_in_a_depth_map_is_refused_and_never_run(
     path.parent.mkdir()
     write(_Code(tmp_path / "canary"), path)
     with pytest.raises(ValueError, match=rf"0\.jpg\.{ending} (cannot be read|is damaged)"):
-        read_depth_maps(DepthMaps(tmp_path), scene().views[:1], other_photos=False)
+        bind(Priors(depth=DepthMaps(tmp_path)), scene().views[:1])
     assert not (tmp_path / "canary").exists()
 
 
@@ -258,9 +257,8 @@ def test_a_config_of_more_layers_than_tensors_is_refused_at_once(tmp_path: Path)
 def test_a_config_of_giant_numbers_is_refused(entry: str, value: str, tmp_path: Path) -> None:
     path = READERS["model-config"].write(tmp_path)
     path.write_text(path.read_text().replace(entry, f"{entry.split(':')[0]}: {value}"))
-    with pytest.raises(
-        ValueError, match=r"config\.json: config\..* must be|does not fit its config"
-    ):
+    wanted = r"config\.json: config.* (must be|is too large)|does not fit its config"
+    with pytest.raises(ValueError, match=wanted):
         load_model(tmp_path)
 
 
@@ -313,26 +311,6 @@ def test_an_integer_beyond_all_floats_is_refused(tmp_path: Path) -> None:
         read_priors(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ("element vertex 100000000000000000", "ends too soon"),
-        ("element vertex -1", "no number of vertices, but '-1'"),
-        ("element vertex 9" + "9" * 5000, "no number of vertices"),
-        ("element vertex", "breaks off within a line"),
-        ("element vertex 1\nproperty float x", "two vertex properties called x"),
-        ("element vertex 1\nproperty uchar red", "red, but without green or blue"),
-        ("element vertex 1\nproperty", "breaks off within a line"),
-    ],
-)
-def test_a_ply_that_promises_nonsense_is_refused(header: str, message: str, tmp_path: Path) -> None:
-    axes = "".join(f"property float {axis}\n" for axis in "xyz")
-    text = f"ply\nformat binary_little_endian 1.0\n{header}\n{axes}end_header\n"
-    (tmp_path / "a.ply").write_bytes(text.encode() + bytes(100))
-    with pytest.raises(ValueError, match=rf"a\.ply .*{message}"):
-        read_points(tmp_path / "a.ply")
-
-
 # --- sizes beyond all measure: in a process that may have little memory -----------------------
 
 _LIMITED = """
@@ -340,7 +318,6 @@ import resource, sys, warnings
 from pathlib import Path
 import torch
 from fast3r.camera_files.colmap_reader import read_model
-from fast3r.export.ply import read_points
 from fast3r.models.checkpoints import load_model
 from fast3r.scene.priors.reading import read_priors
 from fast3r.scene.reconstruction import Reconstruction
@@ -353,7 +330,7 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 for line in Path(sys.argv[1]).read_text().splitlines():
     reader, path = line.split(maxsplit=1)
     read = {"scene": Reconstruction.load, "model": load_model, "priors": read_priors,
-        "arrays": read_arrays, "ply": read_points, "colmap": read_model,
+        "arrays": read_arrays, "colmap": read_model,
         "photo": lambda p: load_views(p, size=32, patch=8, workers=1)}[reader]
     try:
         read(Path(path))
@@ -410,11 +387,6 @@ def _bombs(folder: Path) -> list[tuple[str, Path]]:
         _claim(folder / name, shape)
         claims.append(("arrays", folder / name))
     _png_bomb(folder / "bomb.png", 16_000)
-    ply = folder / "huge.ply"
-    ply.write_text(
-        "ply\nformat binary_little_endian 1.0\nelement vertex 100000000000\n"
-        "property float x\nproperty float y\nproperty float z\nend_header\n"
-    )
     tensors = folder / "huge.safetensors"
     head = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}})
     tensors.write_bytes(struct.pack("<Q", len(head)) + head.encode() + bytes(64))
@@ -429,7 +401,6 @@ def _bombs(folder: Path) -> list[tuple[str, Path]]:
         ("priors", laughs),
         ("priors", deep),
         ("photo", folder / "bomb.png"),
-        ("ply", ply),
         ("model", tensors),
         ("model", longest),
         ("colmap", model),

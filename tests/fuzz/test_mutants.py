@@ -11,7 +11,7 @@ import pytest
 from tests.fuzz.mutation import mutants
 from tests.fuzz.readers import READERS, Reader
 
-_MANY = int(os.environ.get("FAST3R_FUZZ", "1500"))
+MANY = int(os.environ.get("FAST3R_FUZZ", "1500"))
 """Damaged files of each reader in the slow campaign."""
 
 _CPU_S, _GROWTH_MIB = 5.0, 400
@@ -31,7 +31,7 @@ def test_damaged_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", READERS)
 def test_thousands_of_damaged_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
-    count = _MANY if READERS[name].quick > 15 else _MANY // 10
+    count = MANY if READERS[name].quick > 15 else MANY // 10
     try_damaged(READERS[name], tmp_path, count, seed=1)
 
 

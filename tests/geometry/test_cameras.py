@@ -1,7 +1,6 @@
 import torch
 
 from fast3r.geometry.cameras import (
-    intrinsics_through,
     invert_rigid,
     pinhole,
     pixel_grid,
@@ -61,23 +60,3 @@ def test_rays_respect_skew() -> None:
     intrinsics = torch.tensor([[40.0, 3, 5], [0, 50, 6], [0, 0, 1]])
     rays = rays_through(torch.tensor([[20.0, 30], [1, 2]]), intrinsics)
     torch.testing.assert_close((rays @ intrinsics.mT)[:, :2], torch.tensor([[20.0, 30], [1, 2]]))
-
-
-def test_inverting_twice_changes_nothing() -> None:
-    pose = random_pose(torch.Generator().manual_seed(1), 5)
-    torch.testing.assert_close(invert_rigid(invert_rigid(pose)), pose)
-
-
-def test_a_pose_times_its_inverse_is_the_identity() -> None:
-    pose = random_pose(torch.Generator().manual_seed(1), 5)
-    identity = torch.eye(4).expand(5, 4, 4)
-    torch.testing.assert_close(pose @ invert_rigid(pose), identity, rtol=0, atol=1e-5)
-
-
-def test_intrinsics_move_with_their_pixels() -> None:
-    affine = torch.tensor([[2.0, 0, 7], [0, 3, -1], [0, 0, 1]])
-    intrinsics = pinhole(torch.tensor(60.0), 6, 9)
-    points = torch.tensor([[0.3, -0.2, 2.0], [0.1, 0.4, 1.5]])
-    small, _ = project(points, intrinsics, torch.eye(4))
-    large, _ = project(points, intrinsics_through(affine, intrinsics), torch.eye(4))
-    torch.testing.assert_close(large, small * torch.tensor([2.0, 3]) + torch.tensor([7.0, -1]))

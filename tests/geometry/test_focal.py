@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from fast3r.geometry.cameras import pinhole, unproject
+from fast3r.geometry.cameras import pinhole, pixel_grid, unproject
 from fast3r.geometry.focal import estimate_focal
 
 HEIGHT, WIDTH = 48, 64
+OFFSETS = pixel_grid(HEIGHT, WIDTH) - torch.tensor([WIDTH / 2, HEIGHT / 2])
 
 
 def pointmaps(
@@ -40,6 +41,22 @@ def test_a_minority_that_agrees_on_another_focal_does_not_matter() -> None:
     torch.testing.assert_close(estimate_focal(points), FOCALS, rtol=1e-3, atol=0)
 
 
+def test_the_middle_of_the_image_tells_less_than_the_rest() -> None:
+    radius = OFFSETS.norm(dim=-1)
+    inner = (radius < radius.flatten().quantile(0.6))[None, ..., None]
+    points = torch.where(inner, pointmaps(0.1 * FOCALS), pointmaps(FOCALS))
+    torch.testing.assert_close(estimate_focal(points), FOCALS, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize(("miss", "told"), [(0.13, True), (0.17, False)])
+def test_points_tell_the_focal_where_they_land_near_their_pixels(miss: float, told: bool) -> None:
+    size = miss * OFFSETS.square().sum(dim=-1).mean().sqrt()
+    angle = 7 * torch.rand(HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+    slopes = (OFFSETS + size * torch.stack((angle.cos(), angle.sin()), dim=-1)) / 60
+    points = torch.cat((slopes, torch.ones(HEIGHT, WIDTH, 1)), dim=-1)
+    assert estimate_focal(points[None]).isfinite().item() is told
+
+
 def test_a_twelfth_of_the_points_does_not_tell_the_focal() -> None:
     assert estimate_focal(pointmaps(FOCALS, outliers=0.92)).isnan().all()
 
@@ -51,11 +68,6 @@ def test_noise_does_not_bias_the_focal() -> None:
     assert found.mean().item() == pytest.approx(60, rel=5e-4)
 
 
-def test_scaling_the_points_changes_nothing() -> None:
-    points = pointmaps(FOCALS, outliers=0.3, noise=0.01)
-    torch.testing.assert_close(estimate_focal(8 * points), estimate_focal(points))
-
-
 def test_an_off_centre_principal_point_is_taken_into_account() -> None:
     intrinsics = pinhole(torch.tensor([60.0]), HEIGHT, WIDTH)
     intrinsics[:, 0, 2] = 20
@@ -65,19 +77,19 @@ def test_an_off_centre_principal_point_is_taken_into_account() -> None:
 
 
 def test_points_of_low_confidence_do_not_count() -> None:
-    points = pointmaps(FOCALS)
-    points[:, :40, :, :2] *= 2
-    confidence = torch.ones(4, HEIGHT, WIDTH)
-    confidence[:, 40:] = 5
-    found = estimate_focal(points, confidence, min_conf_percentile=90)
-    torch.testing.assert_close(found, FOCALS, rtol=1e-4, atol=0)
+    points = pointmaps(FOCALS, noise=0.01)
+    confidence = torch.full((4, HEIGHT, WIDTH), 2.0)
+    confidence[:, :4] = 1.9
+    expected = estimate_focal(points, confidence)
+    points[:, :4, :, :2] *= 1.01
+    assert torch.equal(estimate_focal(points, confidence), expected)
 
 
-def test_masked_points_do_not_count() -> None:
+def test_points_of_no_confidence_do_not_count() -> None:
     points = pointmaps(FOCALS)
     points[:, :40, :, :2] *= 2
-    mask = (torch.arange(HEIGHT) >= 40)[None, :, None].expand(4, -1, WIDTH)
-    torch.testing.assert_close(estimate_focal(points, mask=mask), FOCALS, rtol=1e-4, atol=0)
+    confidence = (torch.arange(HEIGHT) >= 40).float()[None, :, None].expand(4, -1, WIDTH)
+    torch.testing.assert_close(estimate_focal(points, confidence), FOCALS, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("spoil", ["nan", "behind", "random", "one place"])
@@ -94,5 +106,5 @@ def test_a_view_that_does_not_tell_its_focal_gets_nan(spoil: str) -> None:
 
 
 def test_nine_points_do_not_tell_the_focal() -> None:
-    mask = (torch.arange(HEIGHT * WIDTH) < 9).view(1, HEIGHT, WIDTH)
-    assert estimate_focal(pointmaps(FOCALS[:1]), mask=mask).isnan().all()
+    confidence = (torch.arange(HEIGHT * WIDTH) < 9).float().view(1, HEIGHT, WIDTH)
+    assert estimate_focal(pointmaps(FOCALS[:1]), confidence).isnan().all()

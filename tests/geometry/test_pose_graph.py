@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fast3r.geometry.pose_graph import Links, follow_links, solve_pose_graph, stacked
+from fast3r.geometry.pose_graph import Links, follow_links, solve_pose_graph
 from fast3r.geometry.transforms import Similarity, rotation_angle_deg, rotation_exp
 from tests.geometry.synthetic import random_similarity
 
@@ -19,7 +19,7 @@ def ring(count: int) -> Similarity:
     place = 10 * torch.stack((angle.cos() - 1, 0.1 * (3 * angle).sin(), angle.sin()), dim=-1)
     scale = (0.3 * torch.randn(count, generator=generator).double()).exp()
     frames = Similarity(scale, rotation_exp(turn), place)
-    start = Similarity(frames.scale[0], frames.rotation[0], frames.translation[0]).inverse()
+    start = frames[0].inverse()
     return Similarity(*(part.expand(count, *part.shape) for part in vars(start).values())) @ frames
 
 
@@ -43,15 +43,11 @@ def links_between(
     return Links(
         first,
         second,
-        taken(truth, first).inverse() @ world_from_joint,
-        taken(truth, second).inverse() @ world_from_joint @ noise(len(pairs), generator, size),
+        truth[first].inverse() @ world_from_joint,
+        truth[second].inverse() @ world_from_joint @ noise(len(pairs), generator, size),
         SIGMA.expand(len(pairs), 7),
         is_doubted,
     )
-
-
-def taken(frames: Similarity, chosen: Tensor) -> Similarity:
-    return Similarity(*(part[chosen] for part in vars(frames).values()))
 
 
 def chain(count: int) -> list[tuple[int, int]]:
@@ -104,9 +100,7 @@ def test_nodes_that_are_right_stay() -> None:
 def test_exact_links_pull_wrong_nodes_into_place(size: float) -> None:
     truth = ring(9)
     off = noise(9, torch.Generator().manual_seed(2), 20 * size)
-    start = stacked(
-        [taken(truth, torch.tensor(0)), *(taken(truth @ off, torch.tensor(i)) for i in range(1, 9))]
-    )
+    start = Similarity.stack([truth[0], *((truth @ off)[i] for i in range(1, 9))])
     found = solve_pose_graph(start, links_between(truth, [*chain(9), (8, 0)]))
     assert_same(found.world_from_node, truth, 1e-5)
 
@@ -114,7 +108,7 @@ def test_exact_links_pull_wrong_nodes_into_place(size: float) -> None:
 def test_the_first_node_stays() -> None:
     truth = ring(5)
     found = solve_pose_graph(truth, links_between(truth, [*chain(5), (4, 0)], size=3.0))
-    assert_same(taken(found.world_from_node, torch.tensor(0)), taken(truth, torch.tensor(0)), 0)
+    assert_same(found.world_from_node[0], truth[0], 0)
 
 
 def test_cost_is_least_where_the_solver_stops() -> None:
@@ -149,7 +143,7 @@ def test_wrong_loops_are_found_and_do_no_harm(wrong: int) -> None:
     false = [tuple(torch.randperm(60, generator=generator)[:2].tolist()) for _ in range(wrong)]
     links = links_between(truth, [*chain(60), *right, *false], size=1.0, doubted=4 + wrong)
     elsewhere = random_similarity(generator, wrong, dtype=torch.float64)
-    moved = taken(links.second_from_joint, torch.arange(-wrong, 0)) @ elsewhere
+    moved = links.second_from_joint[torch.arange(-wrong, 0)] @ elsewhere
     for part, value in zip(
         vars(links.second_from_joint).values(), vars(moved).values(), strict=True
     ):
@@ -188,19 +182,19 @@ def test_joints_count_in_their_own_unit() -> None:
     here = solve_pose_graph(truth, links).world_from_node
     other = random_similarity(torch.Generator().manual_seed(9), dtype=torch.float64)
     other = Similarity(other.scale * 50, other.rotation, other.translation * 300)
-    nodes = [taken(truth, torch.tensor(i)) for i in range(8)]
+    nodes = [truth[i] for i in range(8)]
     nodes[3] = nodes[3] @ other.inverse()
-    renamed = stacked(nodes)
+    renamed = Similarity.stack(nodes)
     for end, frames in (
         (links.first, links.first_from_joint),
         (links.second, links.second_from_joint),
     ):
         for link in (end == 3).nonzero()[:, 0].tolist():
-            moved = other @ taken(frames, torch.tensor(link))
+            moved = other @ frames[link]
             for part, value in zip(vars(frames).values(), vars(moved).values(), strict=True):
                 part[link] = value
     there = solve_pose_graph(renamed, links).world_from_node
-    back = taken(there, torch.tensor(3)) @ other
+    back = there[3] @ other
     torch.testing.assert_close(back.translation, here.translation[3], rtol=0, atol=1e-4)
     assert rotation_angle_deg(back.rotation, here.rotation[3]) < 1e-3
 

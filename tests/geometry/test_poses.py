@@ -6,7 +6,7 @@ import torch
 from fast3r.geometry.pose_refinement import Sightings
 from fast3r.geometry.poses import PoseEstimate, _chance_of_an_inlier, solve_poses
 from fast3r.geometry.transforms import rotation_angle_deg
-from tests.geometry.synthetic import PosedPoints, posed_points, random_similarity
+from tests.geometry.synthetic import PosedPoints, posed_points
 
 
 def solve(scene: PosedPoints, **options: object) -> PoseEstimate:
@@ -63,22 +63,24 @@ def test_five_points_are_not_enough() -> None:
     assert not solve(posed_points(count=5, noise=0)).registered.any()
 
 
-def test_points_on_a_line_determine_no_pose() -> None:
-    scene = posed_points(noise=0)
-    steps = torch.linspace(-1, 1, 3000)[None, :, None]
-    local = torch.tensor([0.3, 0.1, 4]) + steps * torch.tensor([1.0, 0.7, 0.5])
-    offsets = local[..., :2] / local[..., 2:] * 450
-    pixels = offsets + torch.tensor([256.0, 192])
-    assert not solve_poses(local.expand(8, -1, -1), pixels, scene.intrinsics).registered.any()
-
-
-def test_a_noisy_line_determines_no_pose() -> None:
+def registered_by_a_rod(*, thickness: float, noise: float) -> list[bool]:
+    """Tell which of eight views of points spread about a line are registered."""
     generator = torch.Generator().manual_seed(0)
     steps = torch.linspace(-1, 1, 3000)[None, :, None]
     local = torch.tensor([0.3, 0.1, 4]) + steps * torch.tensor([1.0, 0.7, 0.5])
+    local = local + thickness * torch.randn(8, 3000, 3, generator=generator)
     pixels = local[..., :2] / local[..., 2:] * 450 + torch.tensor([256.0, 192])
-    noisy = local + 0.01 * torch.randn(8, 3000, 3, generator=generator)
-    assert not solve_poses(noisy, pixels, posed_points().intrinsics).registered.any()
+    noisy = local + noise * torch.randn(local.shape, generator=generator)
+    return solve_poses(noisy, pixels, posed_points().intrinsics).registered.tolist()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_points_on_a_line_determine_no_pose(noise: float) -> None:
+    assert registered_by_a_rod(thickness=0.0, noise=noise) == [False] * 8
+
+
+def test_a_rod_that_is_thicker_than_the_noise_determines_the_pose() -> None:
+    assert registered_by_a_rod(thickness=0.05, noise=0.01) == [True] * 8
 
 
 def test_one_place_seen_everywhere_determines_no_pose() -> None:
@@ -95,17 +97,6 @@ def test_a_plane_determines_the_pose() -> None:
     points = local @ pose[:, :3, :3].mT + pose[:, None, :3, 3]
     found = solve_poses(points, scene.pixels, scene.intrinsics).world_from_camera
     torch.testing.assert_close(found, pose, rtol=0, atol=1e-3)
-
-
-def test_moving_and_scaling_the_world_moves_the_poses_along() -> None:
-    scene = posed_points(outliers=0.3)
-    move = random_similarity(torch.Generator().manual_seed(3))
-    moved = solve_poses(
-        move(scene.points.flatten(0, 1)).unflatten(0, (8, -1)), scene.pixels, scene.intrinsics
-    ).world_from_camera
-    plain = solve(scene).world_from_camera
-    torch.testing.assert_close(moved[:, :3, 3], move(plain[:, :3, 3]), rtol=0, atol=0.01)
-    assert rotation_angle_deg(moved[:, :3, :3], move.rotation @ plain[:, :3, :3]).max() < 0.05
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -176,21 +167,6 @@ def test_one_set_of_pixels_serves_all_views() -> None:
     points = local @ pose[:, :3, :3].mT + pose[:, None, :3, 3]
     found = solve_poses(points, scene.pixels[:1], scene.intrinsics).world_from_camera
     torch.testing.assert_close(found, pose, rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("factor", [0.9, 1.0, 1.15])
-def test_refining_finds_the_focal_length(factor: float) -> None:
-    scene = posed_points(outliers=0.3, noise=0.003)
-    wrong = scene.intrinsics.clone()
-    wrong[:, :2, :2] *= factor
-    found = solve_poses(scene.points, scene.pixels, wrong, refine_focal=True)
-    focal_px = found.intrinsics[:, 0, 0]
-    torch.testing.assert_close(focal_px, torch.full((8,), 450.0), rtol=0.003, atol=0)
-
-
-def test_without_refining_the_intrinsics_stay() -> None:
-    scene = posed_points()
-    torch.testing.assert_close(solve(scene).intrinsics, scene.intrinsics, rtol=0, atol=0)
 
 
 def test_a_view_without_focal_length_is_not_registered() -> None:

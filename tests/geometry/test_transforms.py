@@ -12,9 +12,10 @@ from fast3r.geometry.transforms import (
     rotation_angle_deg,
     rotation_exp,
     rotation_log,
+    similarity_between_poses,
     triangle_frame,
 )
-from tests.geometry.synthetic import random_rotation, random_similarity
+from tests.geometry.synthetic import random_pose, random_rotation, random_similarity
 
 DOUBLE = torch.float64
 
@@ -35,43 +36,30 @@ def test_a_similarity_scales_then_rotates_then_shifts() -> None:
     torch.testing.assert_close(moved, torch.tensor([[1.0, 3, 1]], dtype=DOUBLE))
 
 
-def test_the_inverse_undoes_a_similarity(generator: torch.Generator) -> None:
-    move = random_similarity(generator, 4, dtype=DOUBLE)
-    points = torch.randn(4, 7, 3, generator=generator, dtype=DOUBLE)
-    torch.testing.assert_close(move.inverse()(move(points)), points)
+def test_a_moved_pose_puts_what_the_camera_sees_where_the_points_moved(
+    generator: torch.Generator,
+) -> None:
+    map_ = random_similarity(generator, dtype=DOUBLE)
+    pose = random_pose(generator).double()
+    moved, seen = map_.moved_pose(pose), torch.randn(5, 3, generator=generator, dtype=DOUBLE)
+    expected = map_(seen @ pose[:3, :3].mT + pose[:3, 3])
+    torch.testing.assert_close(map_.scale * seen @ moved[:3, :3].mT + moved[:3, 3], expected)
 
 
-def test_a_product_applies_the_right_factor_first(generator: torch.Generator) -> None:
-    first, second = (random_similarity(generator, 4, dtype=DOUBLE) for _ in range(2))
-    points = torch.randn(4, 7, 3, generator=generator, dtype=DOUBLE)
-    torch.testing.assert_close((second @ first)(points), second(first(points)))
-
-
-def test_the_matrix_of_a_product_is_the_product_of_matrices(generator: torch.Generator) -> None:
-    first, second = (random_similarity(generator, dtype=DOUBLE) for _ in range(2))
-    torch.testing.assert_close((second @ first).matrix, second.matrix @ first.matrix)
+def test_a_pose_that_went_astray_does_not_bend_the_similarity_between_poses(
+    generator: torch.Generator,
+) -> None:
+    map_, poses = random_similarity(generator, dtype=DOUBLE), random_pose(generator, 5).double()
+    target = torch.stack([map_.moved_pose(pose) for pose in poses])
+    target[2, :3, :3] = rotation_exp(torch.ones(3, dtype=DOUBLE)) @ target[2, :3, :3]
+    target[2, :3, 3] += 100
+    assert_same(similarity_between_poses(poses, target, map_.scale), map_, 1e-5)
 
 
 def test_fit_similarity_recovers_the_map_that_made_the_target(generator: torch.Generator) -> None:
     truth = random_similarity(generator, 5, dtype=DOUBLE)
     source = torch.randn(5, 10, 3, generator=generator, dtype=DOUBLE)
     assert_same(fit_similarity(source, truth(source)), truth)
-
-
-def test_three_points_determine_a_similarity(generator: torch.Generator) -> None:
-    truth = random_similarity(generator, dtype=DOUBLE)
-    source = torch.randn(3, 3, generator=generator, dtype=DOUBLE)
-    assert_same(fit_similarity(source, truth(source)), truth)
-
-
-def test_points_without_weight_do_not_count(generator: torch.Generator) -> None:
-    truth = random_similarity(generator, dtype=DOUBLE)
-    source = torch.randn(10, 3, generator=generator, dtype=DOUBLE)
-    target = truth(source)
-    target[7:] += 100
-    weights = torch.ones(10, dtype=DOUBLE)
-    weights[7:] = 0
-    assert_same(fit_similarity(source, target, weights), truth)
 
 
 def test_a_weight_of_two_is_a_point_given_twice(generator: torch.Generator) -> None:
@@ -163,11 +151,6 @@ def test_the_length_of_a_quaternion_does_not_matter(generator: torch.Generator) 
     )
 
 
-def test_a_rotation_is_its_own_nearest(generator: torch.Generator) -> None:
-    rotation = random_rotation(generator, 10)
-    torch.testing.assert_close(nearest_rotation(rotation), rotation)
-
-
 def test_scaling_a_matrix_does_not_change_its_nearest_rotation(generator: torch.Generator) -> None:
     matrix = torch.randn(10, 3, 3, generator=generator, dtype=DOUBLE)
     torch.testing.assert_close(nearest_rotation(5 * matrix), nearest_rotation(matrix))
@@ -182,3 +165,11 @@ def test_the_frame_of_a_triangle_turns_with_it(generator: torch.Generator) -> No
     rotation = random_rotation(generator, dtype=DOUBLE)
     turned = triangle_frame(corners @ rotation.mT)
     torch.testing.assert_close(turned, rotation @ triangle_frame(corners))
+
+
+def test_what_was_stacked_can_be_taken_out_again(generator: torch.Generator) -> None:
+    each = [random_similarity(generator, dtype=DOUBLE) for _ in range(3)]
+    assert_same(Similarity.stack(each)[1], each[1], 0)
+    assert_same(
+        Similarity.stack(each)[torch.tensor([2, 0])], Similarity.stack([each[2], each[0]]), 0
+    )

@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -98,9 +100,28 @@ class Golden:
 
 def parts(prediction: Prediction) -> list[Tensor]:
     """Return points and confidence, world first."""
-    assert prediction.local is not None
-    world, local = prediction.world, prediction.local
-    return [world.points, world.confidence, local.points, local.confidence]
+    maps = [prediction.world, prediction.local]
+    return [part for m in maps if m is not None for part in (m.points, m.confidence)]
+
+
+def assert_same(
+    found: list[Prediction], wanted: list[Prediction], *, rtol: float = 1e-4, atol: float = 1e-4
+) -> None:
+    for a, b in zip(found, wanted, strict=True):
+        for got, want in zip(parts(a), parts(b), strict=True):
+            torch.testing.assert_close(got, want, rtol=rtol, atol=atol)
+
+
+def images_of(
+    sizes: list[tuple[int, int]],
+    batch: int = 1,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> list[Tensor]:
+    """Return one tensor of noise (B, 3, H, W) a size."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.rand(batch, 3, *size, generator=generator, dtype=dtype) for size in sizes]
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +136,21 @@ TINY = Fast3RConfig(
 )
 
 
+BUNDLED_KIND = replace(
+    TINY,
+    encoder=replace(TINY.encoder, absolute_position=True, patch=8),
+    fusion=replace(TINY.fusion, absolute_position=True, alternate=True),
+)
+"""As `TINY`, with all that the bundled model has and the published one has not."""
+
+
 @pytest.fixture
 def tiny(golden: Golden) -> Fast3R:
     """A model of a fifth of a megabyte, in which every weight matters."""
     return golden.fill(Fast3R(TINY)).eval()
+
+
+@pytest.fixture
+def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks of shapes that tests add to every function cannot be compiled."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

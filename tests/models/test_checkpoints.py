@@ -9,11 +9,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from fast3r.models import checkpoints
-from fast3r.models.checkpoints import convert, load_model, model_hash, save_model, start_from_dust3r
+from fast3r.models.checkpoints import convert, load_model, model_hash, save_model
 from fast3r.models.config import SMALL
 from fast3r.models.config_files import write_config
 from fast3r.models.fast3r import Fast3R
-from fast3r.models.names import DUST3R, renamed
 
 
 def same(found: Fast3R, wanted: Fast3R) -> bool:
@@ -252,64 +251,6 @@ def test_hash_changes_with_one_weight_and_with_the_config(tiny) -> None:
     fusion = dataclasses.replace(tiny.config.fusion, temperature_views=137)
     tiny.config = dataclasses.replace(tiny.config, fusion=fusion)
     assert len({*hashes, model_hash(tiny)}) == 3
-
-
-class TestDust3r:
-    """Warm starts from a checkpoint made of a donor's weights under DUSt3R's names."""
-
-    @pytest.fixture
-    def donor(self, golden) -> Fast3R:
-        return golden.model()
-
-    @pytest.fixture(params=["dust3r.pth", "dust3r.safetensors"])
-    def file(self, request, donor, tmp_path) -> Path:
-        state = donor.state_dict()
-        names = {name: renamed(name, DUST3R, to_ours=False) for name in state}
-        tensors = {names[n]: t.contiguous() for n, t in state.items() if names[n] is not None}
-        tensors["mask_token"] = torch.zeros(1, 1, 48)
-        tensors["dec_blocks2.0.norm1.weight"] = torch.zeros(48)
-        tensors["downstream_head2.dpt.head.4.bias"] = torch.zeros(4)
-        if request.param.endswith("pth"):
-            torch.save({"model": tensors}, tmp_path / request.param)
-        else:
-            save_file(tensors, tmp_path / request.param)
-        return tmp_path / request.param
-
-    def test_encoder_and_head_are_taken_where_they_fit(self, donor, file) -> None:
-        model = Fast3R(donor.config)
-        before = model.local_head.out3.weight.clone()
-        report = start_from_dust3r(model, file)
-        assert report.loaded == ("encoder", "world_head")
-        assert report.left.keys() == {"fusion", "local_head"}
-        assert report.unused == ("dec_blocks2", "downstream_head2", "mask_token")
-        found, wanted = model.state_dict(), donor.state_dict()
-        taken = [name for name in wanted if name.startswith(("encoder.", "world_head."))]
-        assert all(torch.equal(found[name], wanted[name]) for name in taken)
-        assert torch.equal(model.local_head.out3.weight, before)
-
-    def test_head_of_another_width_is_left_and_told(self, donor, file) -> None:
-        fusion = dataclasses.replace(donor.config.fusion, width=64)
-        model = Fast3R(dataclasses.replace(donor.config, fusion=fusion))
-        before = model.world_head.out3.weight.clone()
-        report = start_from_dust3r(model, file)
-        assert report.loaded == ("encoder",)
-        expected = "3 tensors of another shape: world_head.project.1.weight is 16x48x1x1, not 16x64"
-        assert report.left["world_head"].startswith(expected)
-        assert torch.equal(model.world_head.out3.weight, before)
-
-    def test_position_of_our_encoder_is_left_and_told(self, donor, file) -> None:
-        encoder = dataclasses.replace(donor.config.encoder, absolute_position=True)
-        model = Fast3R(dataclasses.replace(donor.config, encoder=encoder))
-        assert "encoder.position" in start_from_dust3r(model, file).left
-
-    @pytest.mark.parametrize("name", ["none.pth", "none.safetensors"])
-    def test_missing_file_is_named(self, donor, tmp_path, name) -> None:
-        with pytest.raises(ValueError, match=rf"{name}"):
-            start_from_dust3r(donor, tmp_path / name)
-
-    def test_encoder_of_another_shape_is_refused(self, tiny, file) -> None:
-        with pytest.raises(ValueError, match=r"has no encoder for this model: .*of another shape"):
-            start_from_dust3r(tiny, file)
 
 
 def test_config_of_a_single_file_is_json_in_its_metadata(tiny, tmp_path) -> None:

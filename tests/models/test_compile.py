@@ -2,18 +2,11 @@
 
 import shutil
 
-import jaxtyping
 import pytest
 import torch
 
 from fast3r.models.fast3r import Chunks
 from fast3r.models.thinning import Thinning
-
-
-@pytest.fixture
-def unchecked_shapes(monkeypatch) -> None:
-    """The checks of shapes that tests add to every function cannot be compiled."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from fast3r.models.config import SMALL, EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
-from fast3r.models.config_files import read_config, write_config, write_published_config
+from fast3r.models.config_files import read_config, write_config
+from fast3r.models.published_config import write_published_config
 
 
 def published(golden, name: str = "config_released") -> dict:
@@ -73,6 +74,7 @@ def test_bounds_may_be_words(golden) -> None:
         ("head_args", "conf_mode", ["exp", 0, float("inf")]),
         ("head_args", "conf_mode", None),
         ("head_args", "depth_mode", "exp"),
+        ("head_args", "depth_mode", 5),
         ("head_args", "dpt_layer_dims", 8),
     ],
 )
@@ -99,30 +101,28 @@ def test_missing_part_of_a_published_config_is_named(golden) -> None:
         read_config(entries)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"encoder": 3}, "config.encoder must be a dictionary, got 3"),
-        ({"colour": "red"}, r"config: unknown entries \['colour'\], missing entries \[\]"),
-    ],
-)
-def test_our_config_is_read_strictly(change, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        read_config(dataclasses.asdict(SMALL) | change)
+@pytest.mark.parametrize("encoder", [3, None])
+def test_a_part_of_our_config_must_be_a_dictionary(encoder) -> None:
+    with pytest.raises(ValueError, match=r"config\.encoder must be a set of keys and values, got"):
+        read_config(dataclasses.asdict(SMALL) | {"encoder": encoder})
 
 
 @pytest.mark.parametrize(
     ("part", "name", "value", "message"),
     [
-        ("encoder", "width", "320", "config.encoder.width must be int, got '320'"),
-        ("encoder", "width", True, "must be int, got True"),
-        ("encoder", "absolute_position", 1, "must be bool, got 1"),
-        ("fusion", "view_ids", "shuffled", "config.fusion.view_ids must be .*sequential"),
-        ("fusion", "temperature_views", 1.5, r"temperature_views must be int \| None, got 1.5"),
-        ("head", "level_widths", [1, 2, 3], r"level_widths must be tuple\[int, int, int, int\]"),
+        ("encoder", "colour", "red", r"there is no key config\.encoder\.colour"),
+        ("encoder", "width", "320", r"config\.encoder\.width must be a whole number, got '320'"),
+        ("encoder", "absolute_position", 1, "must be true or false, got 1"),
+        ("encoder", "heads", 0, "config.encoder: heads must be positive, got 0"),
+        ("encoder", "mlp_ratio", -1.0, "config.encoder: mlp_ratio must be positive, got -1"),
+        ("encoder", "rope_base", math.nan, "config.encoder: rope_base must be positive, got nan"),
+        ("fusion", "view_ids", "shuffled", r"config\.fusion\.view_ids must be .*sequential"),
+        ("fusion", "temperature_views", 1.5, "temperature_views must be a whole number, got 1.5"),
+        ("head", "level_widths", [1, 2, 3], "level_widths must be a list of 4"),
+        ("head", "level_widths", [32, 32, -48, 64], "config.head: level_widths must be positive"),
     ],
 )
-def test_values_of_our_config_must_be_of_their_type(part, name, value, message) -> None:
+def test_what_no_network_has_is_refused_by_name(part, name, value, message) -> None:
     entries = json.loads(write_config(SMALL))
     entries[part][name] = value
     with pytest.raises(ValueError, match=message):
@@ -132,7 +132,7 @@ def test_values_of_our_config_must_be_of_their_type(part, name, value, message) 
 def test_missing_entry_of_our_config_is_named() -> None:
     entries = json.loads(write_config(SMALL))
     del entries["head"]["local"]
-    with pytest.raises(ValueError, match=r"config.head: .* missing entries \['local'\]"):
+    with pytest.raises(ValueError, match=r"config lacks head\.local"):
         read_config(entries)
 
 
@@ -151,19 +151,3 @@ def test_heads_must_divide_the_width(part: type) -> None:
 def test_fusion_must_be_deep_enough_for_four_levels() -> None:
     with pytest.raises(ValueError, match="at least 4, got 3"):
         FusionConfig(depth=3)
-
-
-@pytest.mark.parametrize(
-    ("part", "name", "value"),
-    [
-        ("encoder", "heads", 0),
-        ("encoder", "mlp_ratio", -1.0),
-        ("encoder", "rope_base", math.nan),
-        ("head", "level_widths", [32, 32, -48, 64]),
-    ],
-)
-def test_numbers_of_our_config_must_be_positive(part: str, name: str, value: object) -> None:
-    entries = json.loads(write_config(SMALL))
-    entries[part][name] = value
-    with pytest.raises(ValueError, match=rf"config\.{part}\.{name} must be positive, got"):
-        read_config(entries)

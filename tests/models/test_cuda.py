@@ -11,6 +11,8 @@ from fast3r.models.attention import attention_kernels
 from fast3r.models.config import EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
 from fast3r.models.fast3r import Chunks, Fast3R
 from fast3r.models.prediction import Prediction
+from tests.models.conftest import images_of, parts
+from tests.models.test_golden import TINY_CASES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -18,17 +20,7 @@ pytestmark = [
 ]
 
 CUDA = torch.device("cuda")
-CASES = [
-    ("n1_landscape", "config", "n1_landscape"),
-    ("n3_landscape", "config", "n3_landscape"),
-    ("n2_portrait", "config", "n2_portrait"),
-    ("n3_mixed", "config", "n3_mixed"),
-    ("n2_batch2", "config", "n2_batch2"),
-    ("attnbias_n2", "config_attnbias", "n2_landscape"),
-    ("sequential_ids_n3", "config_sequential_ids", "n3_landscape"),
-    ("fulldpt_n2_mixed", "config_fulldpt", "fulldpt_n2_mixed"),
-    ("released_n2_landscape", "config_released", "released_n2_landscape"),
-]
+CASES = [*TINY_CASES, ("released_n2_landscape", "config_released", "released_n2_landscape")]
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +45,7 @@ def model(golden) -> Fast3R:
 
 @pytest.fixture(scope="module")
 def images() -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    sizes = [(96, 128), (96, 128), (128, 96), (80, 80), (96, 128)]
-    return [torch.rand(1, 3, *size, generator=generator) for size in sizes]
+    return images_of([(96, 128), (96, 128), (128, 96), (80, 80), (96, 128)], seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -193,13 +183,7 @@ def _error(found: list[Prediction], wanted: list[Prediction]) -> float:
     """Return the largest RMS difference of an output, over the spread of that output."""
     ratios = []
     for a, b in zip(found, wanted, strict=True):
-        for got, want in zip(_parts(a), _parts(b), strict=True):
+        for got, want in zip(parts(a), parts(b), strict=True):
             assert got.shape == want.shape
             ratios.append((got.cpu() - want).square().mean().sqrt() / want.std())
     return float(torch.stack(ratios).max())
-
-
-def _parts(prediction: Prediction) -> list[Tensor]:
-    assert prediction.local is not None
-    world, local = prediction.world, prediction.local
-    return [world.points, world.confidence, local.points, local.confidence]

@@ -1,11 +1,13 @@
 """The network against the numbers of the reference (tests/data/golden/NOTES.md)."""
 
+from operator import methodcaller
+
 import pytest
 import torch
 
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.fast3r import Chunks, Fast3R
-from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.models.prediction import joined
 
 TINY_CASES = [
     ("n1_landscape", "config", "n1_landscape"),
@@ -66,8 +68,10 @@ def test_portraits_that_training_stored_lying_down_equal_the_reference(golden, c
         images = [image[b : b + 1] for image in golden.images(case)]
         images = [image.mT if lying else image for image in images]
         predictions = model(images, golden.ids(case)[b : b + 1])
-        samples.append([_turned(p) if lying else p for p in predictions])
-    assert golden.excess(_batched(samples), case, torch.float32) < 1
+        turn = methodcaller("transpose", 1, 2)
+        samples.append([p.mapped(turn) if lying else p for p in predictions])
+    together = [joined(views) for views in zip(*samples, strict=True)]
+    assert golden.excess(together, case, torch.float32) < 1
 
 
 @torch.inference_mode()
@@ -115,17 +119,3 @@ def test_published_architecture_equals_the_reference(golden) -> None:
 
 def _close(found: torch.Tensor, wanted: torch.Tensor) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=5e-4)
-
-
-def _turned(prediction: Prediction) -> Prediction:
-    turn = lambda p: Pointmap(p.points.transpose(1, 2), p.confidence.transpose(1, 2))  # noqa: E731
-    return Prediction(turn(prediction.world), turn(prediction.local))
-
-
-def _batched(samples: list[list[Prediction]]) -> list[Prediction]:
-    def join(maps: list[Pointmap]) -> Pointmap:
-        points = torch.cat([m.points for m in maps])
-        return Pointmap(points, torch.cat([m.confidence for m in maps]))
-
-    views = zip(*samples, strict=True)
-    return [Prediction(join([p.world for p in v]), join([p.local for p in v])) for v in views]

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import shutil
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from benchmarks.memory import LiveTensors
 from fast3r.models.config import EncoderConfig, Fast3RConfig, FusionConfig, HeadConfig
 from fast3r.models.fast3r import Chunks, Fast3R
+from tests.models.conftest import BUNDLED_KIND, TINY, images_of
 
 SIZES = [(32, 48), (48, 32), (32, 48), (32, 48)]
 IDS = torch.tensor([[0, 17, 999, 4]])
@@ -20,27 +20,11 @@ EVERY_PART = ("encoder", "fusion", "heads")
 
 def build(*, alternate: bool = False) -> Fast3R:
     torch.manual_seed(0)
-    return Fast3R(
-        Fast3RConfig(
-            encoder=EncoderConfig(
-                width=32,
-                depth=2,
-                heads=2,
-                patch=8 if alternate else 16,
-                absolute_position=alternate,
-            ),
-            fusion=FusionConfig(
-                width=32, depth=4, heads=2, alternate=alternate, absolute_position=alternate
-            ),
-            head=HeadConfig(features=8, last_features=8, level_widths=(4, 8, 8, 16)),
-        )
-    ).double()
+    return Fast3R(BUNDLED_KIND if alternate else TINY).double()
 
 
-def photos(sizes: list[tuple[int, int]] = SIZES, batch: int = 1) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    options = {"generator": generator, "dtype": torch.float64}
-    return [torch.rand(batch, 3, *size, **options) for size in sizes]
+def photos(batch: int = 1) -> list[Tensor]:
+    return images_of(SIZES, batch, dtype=torch.float64)
 
 
 def gradients(model: Fast3R, images: list[Tensor], **options) -> dict[str, Tensor]:
@@ -215,13 +199,12 @@ def test_both_calls_use_the_chosen_attention_kernel(monkeypatch) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # those of the compiler are not ours
-def test_gradients_are_those_without_where_blocks_are_compiled(monkeypatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_gradients_are_those_without_where_blocks_are_compiled() -> None:
     model, images = build(alternate=True), photos()
     wanted = gradients(model, images)
     model.set_gradient_checkpointing()
-    for block in [*model.encoder.blocks, *model.fusion.blocks]:
-        block.compile(dynamic=True)
+    model.compile_blocks()
     assert_equal(gradients(model, images), wanted)
 
 
@@ -238,8 +221,8 @@ def test_gradients_are_those_without_on_cuda() -> None:
 
 
 @pytest.mark.parametrize("parts", [["decoder"], ["heads", "encoders"], "encoder"])
-def test_parts_that_there_are_not_are_refused(parts, monkeypatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_parts_that_there_are_not_are_refused(parts) -> None:
     wanted = r"gradient checkpointing takes a list of \('encoder', 'fusion', 'heads'\), got"
     with pytest.raises(ValueError, match=wanted):
         build().set_gradient_checkpointing(parts)

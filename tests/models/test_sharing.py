@@ -1,7 +1,7 @@
 """Several processes make the pointmaps that one makes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,11 +10,12 @@ from torch import Tensor
 from fast3r.cluster.crew import leading
 from fast3r.cluster.peers import PeerFailedError, Peers
 from fast3r.models.fast3r import Chunks, Fast3R
-from fast3r.models.prediction import Prediction
 from fast3r.models.shared_pass import even_shares
 from fast3r.models.sharing import SharedFast3R
-from tests.models.conftest import TINY, Golden, parts
+from tests.models import conftest
+from tests.models.conftest import BUNDLED_KIND, TINY, Golden, images_of
 
+assert_same = partial(conftest.assert_same, rtol=1e-4, atol=1e-5)
 CPU = torch.device("cpu")
 SIZES = [(32, 48), (48, 32), (32, 48), (32, 48), (48, 48), (32, 48), (48, 32)]
 
@@ -42,11 +43,6 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def images_of(sizes: list[tuple[int, int]], *, batch: int = 1) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(len(sizes))
-    return [torch.rand(batch, 3, *size, generator=generator) for size in sizes]
-
-
 def masks_of(images: list[Tensor]) -> list[Tensor]:
     """Return masks that hide a corner of every other view, a different one in each sample."""
     masks = [torch.ones(image.shape[0], *image.shape[2:], dtype=torch.bool) for image in images]
@@ -55,14 +51,6 @@ def masks_of(images: list[Tensor]) -> list[Tensor]:
             if view % 2:
                 mask[sample, : 16 * (1 + sample), :16] = False
     return masks
-
-
-def assert_same(
-    found: list[Prediction], wanted: list[Prediction], *, rtol: float = 1e-4, atol: float = 1e-5
-) -> None:
-    for a, b in zip(found, wanted, strict=True):
-        for got, want in zip(parts(a), parts(b), strict=True):
-            torch.testing.assert_close(got, want, rtol=rtol, atol=atol)
 
 
 def test_unequal_shares_of_mixed_sizes_give_what_one_process_gives(one, shared) -> None:
@@ -106,15 +94,14 @@ def test_chunks_do_not_change_the_result(one, shared, chunks) -> None:
 
 
 def test_blocks_that_look_at_a_single_view_need_no_exchange(golden, peers) -> None:
-    config = replace(TINY, fusion=replace(TINY.fusion, alternate=True, absolute_position=True))
-    one = golden.fill(Fast3R(config)).eval()
+    one = golden.fill(Fast3R(BUNDLED_KIND)).eval()
     images = images_of(SIZES)
     assert_same(SharedFast3R(one, peers)(images), one(images))
 
 
 def test_double_precision_agrees_to_double_precision(golden, peers) -> None:
     one = golden.fill(Fast3R(TINY)).double().eval()
-    images = [image.double() for image in images_of(SIZES)]
+    images = images_of(SIZES, dtype=torch.float64)
     found, wanted = SharedFast3R(one, peers).tokens(images), one.tokens(images)
     for got, want in zip(found.levels, wanted.levels, strict=True):
         torch.testing.assert_close(got, want[:, : got.shape[1]], rtol=1e-12, atol=1e-12)

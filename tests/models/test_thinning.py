@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 import torch
 
@@ -7,15 +5,14 @@ from fast3r.models.fast3r import Chunks, Fast3R
 from fast3r.models.layers import Block, Sources
 from fast3r.models.layout import layout_of
 from fast3r.models.thinning import Thinning
-from tests.models.conftest import TINY
+from tests.models.conftest import BUNDLED_KIND, images_of
 
 CPU = torch.device("cpu")
 LAYOUT = layout_of([(6, 8), (6, 8), (4, 4)])
 
 
 def views(count: int) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.rand(1, 3, 64, 96, generator=generator) for _ in range(count)]
+    return images_of([(64, 96)] * count)
 
 
 def world(model: Fast3R, images: list[torch.Tensor], **options) -> torch.Tensor:
@@ -32,7 +29,7 @@ def test_first_view_is_looked_at_whole_and_the_others_in_part() -> None:
 
 def test_tokens_that_are_looked_at_count_for_all() -> None:
     sources = Thinning(0.3).sources(LAYOUT, CPU)
-    torch.testing.assert_close(sources.bias.exp().sum(), torch.tensor(float(LAYOUT.total)))
+    torch.testing.assert_close(sources.bias.exp().sum(), torch.tensor(float(LAYOUT.starts[-1])))
     assert (sources.bias[:48] == 0).all()
 
 
@@ -56,7 +53,7 @@ def test_masked_patches_are_not_looked_at() -> None:
     layout = layout_of([(6, 8), (6, 8)], keep)
     seen = Thinning(0.5).sources(layout, CPU).tokens
     assert len(seen) == 48 + 12
-    assert seen.max() < layout.total
+    assert seen.max() < layout.starts[-1]
 
 
 @torch.no_grad()
@@ -117,8 +114,7 @@ def test_chunks_do_not_change_a_thinned_result(tiny: Fast3R) -> None:
 
 @torch.inference_mode()
 def test_blocks_that_see_one_view_see_all_of_it(golden) -> None:
-    fusion = dataclasses.replace(TINY.fusion, alternate=True)
-    model = golden.fill(Fast3R(dataclasses.replace(TINY, fusion=fusion))).eval()
+    model = golden.fill(Fast3R(BUNDLED_KIND)).eval()
     given: list[bool] = []
     for block in model.fusion.blocks:
         block.register_forward_pre_hook(
@@ -156,9 +152,12 @@ def test_a_kernel_that_cannot_weigh_keys_is_refused(tiny: Fast3R) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("masked", [False, True])
 @torch.inference_mode()
-def test_thinned_result_on_cuda_is_that_of_the_cpu(tiny: Fast3R) -> None:
+def test_thinned_result_on_cuda_is_that_of_the_cpu(tiny: Fast3R, masked) -> None:
     tiny.thinning = Thinning(0.25)
-    wanted = world(tiny, views(3))
-    found = world(tiny.cuda(), views(3), output_device="cpu")
+    corner = torch.ones(1, 64, 96, dtype=torch.bool).index_fill(1, torch.arange(32), False)
+    masks = [corner] * 3 if masked else None
+    wanted = world(tiny, views(3), masks=masks)
+    found = world(tiny.cuda(), views(3), masks=masks, output_device="cpu")
     torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)

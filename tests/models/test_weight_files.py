@@ -145,7 +145,7 @@ def test_command_lines_kept_by_dust3r_are_read(tmp_path) -> None:
 
 def test_dust3r_checkpoint_is_not_taken_for_a_model(tmp_path) -> None:
     torch.save({"model": {"mask_token": torch.zeros(1)}}, tmp_path / "dust3r.pth")
-    with pytest.raises(ValueError, match=r"is a DUSt3R checkpoint.*start_from_dust3r"):
+    with pytest.raises(ValueError, match=r"is a DUSt3R checkpoint.*fast3r train start\.path="):
         load_model(tmp_path / "dust3r.pth")
 
 

@@ -20,6 +20,7 @@ from fast3r.export import cameras_json, colmap, ply, transforms_json
 from fast3r.geometry.cameras import Camera
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction
+from tests.ply_points import read_points
 from tests.properties.given import generators, intrinsics, names, poses
 from tests.scene.test_archive import same
 from tests.scenes import make_scene
@@ -86,10 +87,10 @@ def _close(found: np.ndarray, wanted: Tensor, atol: float) -> None:
 @given(clouds())
 def test_points_come_back_from_ply(tmp_path: Path, cloud: PointCloud) -> None:
     ply.write_points(cloud, tmp_path / "a.ply")
-    back = ply.read_points(tmp_path / "a.ply")
+    back = read_points(tmp_path / "a.ply")
     assert torch.equal(back.points, cloud.points)
-    assert torch.equal(back.colors, cloud.colors)  # pyright: ignore
-    assert torch.equal(back.confidence, cloud.confidence)  # pyright: ignore
+    assert torch.equal(back.colors, cloud.colors)
+    assert torch.equal(back.confidence, cloud.confidence)
 
 
 @given(scenes(), st.data())
@@ -110,7 +111,7 @@ def test_cameras_come_back_from_a_text_model_or_the_name_is_refused(
     cloud = data.draw(clouds(len(scene.views)))
     spaced = [view for _, view, _ in scene.posed_views() if len(view.name.split()) != 1]
     if spaced:
-        with pytest.raises(ValueError, match="cannot hold the name"):
+        with pytest.raises(ValueError, match=r"cannot hold the name .* or write the binary model"):
             colmap.write_as_text(scene, tmp_path / "text", cloud=cloud)
         return
     colmap.write_as_text(scene, tmp_path / "text", cloud=cloud)

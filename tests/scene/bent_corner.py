@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fast3r.geometry.cameras import Camera, pixel_grid, rays_through
+from fast3r.geometry.cameras import Camera, invert_rigid, pixel_grid, rays_through
 from fast3r.geometry.lenses import Lens
+from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.views.view import View
 from tests.scene.corner import corner_poses, corner_seen, corner_textures
@@ -52,7 +53,6 @@ def exact_scene(views: Sequence[View], poses: Sequence[Tensor]) -> Reconstructio
     """Return a perfect reconstruction of views with known intrinsics."""
     cameras, depths = [], []
     for view, pose in zip(views, poses, strict=True):
-        assert view.known_intrinsics is not None
         intrinsics = view.known_intrinsics.float()
         affine = view.original_from_network
         ideal = pixel_grid(view.height, view.width) @ affine[:2, :2].mT + affine[:2, 2]
@@ -68,6 +68,21 @@ def exact_scene(views: Sequence[View], poses: Sequence[Tensor]) -> Reconstructio
         skipped=[],
         scale=Scale(),
     )
+
+
+def seen_by(scene: Reconstruction) -> list[Prediction]:
+    """Return the pointmaps of a network that makes no mistakes."""
+    predictions = []
+    for index in range(len(scene.views)):
+        world = scene.world_points(index)
+        camera = scene.camera(index)
+        pose = invert_rigid(camera.world_from_camera)
+        local = world @ pose[:3, :3].mT + pose[:3, 3]
+        confidence = torch.full((1, *world.shape[:2]), 3.0)
+        predictions.append(
+            Prediction(Pointmap(world[None], confidence), Pointmap(local[None] / 2, confidence))
+        )
+    return predictions
 
 
 def _save(rays: Tensor, shown: Tensor, folder: Path, count: int) -> list[Tensor]:

@@ -49,6 +49,17 @@ def a_corner(count: int = 5, *, spread: float = 1.6, seed: int = 0) -> Corner:
     return Corner(views, cameras, depths)
 
 
+def two_rooms() -> Reconstruction:
+    """Return a perfect reconstruction of three photos each of two corners that share no wall."""
+    here, there = a_corner(3), a_corner(3, seed=9)
+    apart = torch.eye(4)
+    apart[:3, 3] = torch.tensor([10.0, 0.0, 4.0])
+    views = [replace(view, name=f"there/{view.name}") for view in there.views]
+    elsewhere = [replace(c, world_from_camera=apart @ c.world_from_camera) for c in there.cameras]
+    cameras, depth = [*here.cameras, *elsewhere], [*here.depth, *there.depth]
+    return Corner([*here.views, *views], cameras, depth).scene()
+
+
 def corner_poses(count: int, *, spread: float = 1.6) -> list[Tensor]:
     """Return the `world_from_camera` of photos beside each other."""
     poses = []
@@ -71,8 +82,8 @@ def shaken(scene: Reconstruction, *, turned_deg: float, moved: float) -> Reconst
     """Return a scene whose cameras, all but the first, are wrong by so much."""
     random = torch.Generator().manual_seed(5)
     cameras = list(scene.cameras)
-    for index, camera in enumerate(cameras[1:], start=1):
-        assert camera is not None
+    for index in range(1, len(cameras)):
+        camera = scene.camera(index)
         turn, shift = torch.nn.functional.normalize(torch.randn(2, 3, generator=random), dim=-1)
         pose = camera.world_from_camera.clone()
         pose[:3, :3] = rotation_exp(turn * torch.tensor(turned_deg).deg2rad()) @ pose[:3, :3]

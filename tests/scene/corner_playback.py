@@ -12,7 +12,6 @@ def predictions(scene: Reconstruction) -> list[Prediction]:
     """Return the pointmaps of a network that sees the scene like this."""
     found = []
     for index, camera in enumerate(scene.cameras):
-        assert camera is not None
         points = scene.world_points(index).permute(2, 0, 1)[None]
         size = (SIZE * HEIGHT // WIDTH, SIZE)
         small = torch.nn.functional.interpolate(points, size, mode="bilinear", antialias=True)

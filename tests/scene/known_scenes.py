@@ -37,17 +37,15 @@ def run(truths: list[Truth], priors: Priors | None, *, lost: int | None = None) 
 
 def in_world(truth: Truth, world: Similarity = TRUE_FROM_NETWORK) -> Tensor:
     """Return a view's true pose in the world that users know."""
-    pose = truth.world_from_camera.double()
-    moved = pose.clone()
-    moved[:3, :3] = world.rotation @ pose[:3, :3]
-    moved[:3, 3] = world(pose[None, :3, 3])[0]
-    return moved
+    return world.moved_pose(truth.world_from_camera.double())
 
 
 def pose_of(scene: Reconstruction, index: int) -> Tensor:
-    camera = scene.cameras[index]
-    assert camera is not None
-    return camera.world_from_camera.double()
+    return scene.camera(index).world_from_camera.double()
+
+
+def disagreeing(scene: Reconstruction) -> list[str]:
+    return [check.prior for check in scene.prior_checks if check.status == "disagrees"]
 
 
 def assert_poses(

@@ -1,7 +1,7 @@
 """Views with known cameras, and a network that predicts their pointmaps."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -121,6 +121,16 @@ class PlayedBack(Fast3R):
 def a_random_model() -> Fast3R:
     torch.manual_seed(0)
     return Fast3R(TINY).eval()
+
+
+def photos(count: int = 3) -> list[View]:
+    """Return views that show noise."""
+    random = torch.Generator().manual_seed(0)
+    views = [a_view(seed, 480, 640, 560.0).view for seed in range(count)]
+    return [
+        replace(v, pixels=torch.randint(256, v.pixels.shape, generator=random).byte())
+        for v in views
+    ]
 
 
 def save_photos(truths: Sequence[Truth], folder: Path) -> None:

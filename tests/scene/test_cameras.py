@@ -32,7 +32,6 @@ def assert_close_to_truth(
 ) -> None:
     assert found.failures == [None] * len(truths)
     for camera, truth in zip(found.cameras, truths, strict=True):
-        assert camera is not None
         pose = truth.world_from_camera
         turned = rotation_angle_deg(camera.world_from_camera[:3, :3], pose[:3, :3])
         assert turned < rotation_deg
@@ -59,7 +58,6 @@ def test_noise_and_a_third_of_outliers_move_the_cameras_little() -> None:
 def test_the_optical_axis_meets_the_centre_of_the_original_photo() -> None:
     truths = mixed_set()
     for camera, truth in zip(recovered(truths).cameras, truths, strict=True):
-        assert camera is not None
         centre = [truth.view.original_width / 2, truth.view.original_height / 2]
         assert camera.intrinsics[:2, 2].tolist() == centre
         assert camera.intrinsics[0, 0] == camera.intrinsics[1, 1]
@@ -113,7 +111,6 @@ def test_a_view_of_nonsense_has_no_camera_but_a_reason_with_figures() -> None:
     assert found.cameras[1] is None
     assert found.cameras[2] is not None
     reason = found.failures[1]
-    assert reason is not None
     assert "of them land within 4.5 px of their pixels (median" in reason
     assert not found.depth[1].any()
 
@@ -123,7 +120,6 @@ def test_a_view_of_nonsense_does_not_move_the_shared_focal_length() -> None:
     views = [truth.view for truth in truths]
     predictions = [*(predicted(truth) for truth in truths[:3]), nonsense(views[3])]
     camera = recover_cameras(predictions, views).cameras[0]
-    assert camera is not None
     assert camera.intrinsics[0, 0] == pytest.approx(560, rel=0.005)
 
 
@@ -225,15 +221,12 @@ def test_the_result_does_not_depend_on_the_other_views() -> None:
     truths = mixed_set()
     together = recovered(truths).cameras[2]
     alone = recovered([truths[2]]).cameras[0]
-    assert together is not None
-    assert alone is not None
     torch.testing.assert_close(together.world_from_camera, alone.world_from_camera)
 
 
 def test_without_any_focal_length_there_is_no_camera() -> None:
     truth = a_view(0, 480, 640, 560.0)
     seen = predicted(truth)
-    assert seen.local is not None
     # Half a turn about the axis still agrees with the world, but no lens turns its picture so.
     turned = seen.local.points * torch.tensor([-1.0, -1.0, 1.0])
     upside_down = Prediction(seen.world, Pointmap(turned, seen.local.confidence))

@@ -1,27 +1,18 @@
 """Several passes make a scene that is better than each, and tell by how much it may be wrong."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from fast3r.geometry.cameras import invert_rigid
 from fast3r.geometry.transforms import Similarity, rotation_angle_deg, rotation_exp
-from fast3r.models.fast3r import Chunks, Fast3R, Tokens
-from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.ensemble.alignment import align_passes
 from fast3r.scene.ensemble.fusion import Pass, fuse
 from fast3r.scene.ensemble.means import agreeing, point_median, rotation_mean, rotation_median
 from fast3r.scene.ensemble.record import SPREAD, CameraUncertainty, Uncertainty
-from fast3r.scene.ensemble.run import order_of_pass, reconstruct_ensemble
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.views.view import SkippedPhoto
-from fast3r.views.views import Views
-from tests.scene.playback import TINY, Truth, a_view, predicted
 from tests.scenes import make_scene, without_cameras
 
 
@@ -104,6 +95,20 @@ def test_a_pass_that_agrees_with_no_other_is_left_out(lost: int) -> None:
 # Fusion
 
 
+PLACE_SIGMA, TURN_SIGMA, DEPTH_SIGMA = 0.02, 0.02, 0.05
+
+
+def told(scene: Reconstruction) -> Uncertainty:
+    assert scene.uncertainty is not None
+    return scene.uncertainty
+
+
+def told_of(scene: Reconstruction, index: int) -> CameraUncertainty:
+    camera = told(scene).cameras[index]
+    assert camera is not None
+    return camera
+
+
 def a_pass(scene: Reconstruction, world: Similarity) -> Pass:
     """Return a scene as a pass has it, in another world."""
     moved = scene.transformed(world)
@@ -112,40 +117,40 @@ def a_pass(scene: Reconstruction, world: Similarity) -> Pass:
     return Pass(moved, flat, torch.ones(len(flat)))
 
 
-def noisy(
-    scene: Reconstruction, seed: int, *, place: float, turn: float, depth: float
-) -> Reconstruction:
+def noisy(scene: Reconstruction, seed: int) -> Reconstruction:
     """Return a scene of which cameras and depth are wrong, independently."""
     random = torch.Generator().manual_seed(seed)
     cameras = []
-    for camera in scene.cameras:
-        assert camera is not None
+    for _, _, camera in scene.posed_views():
         pose = camera.world_from_camera.clone()
-        pose[:3, :3] = pose[:3, :3] @ rotation_exp(turn * torch.randn(3, generator=random))
-        pose[:3, 3] += place * torch.randn(3, generator=random)
+        turn = TURN_SIGMA * torch.randn(3, generator=random)
+        pose[:3, :3] = pose[:3, :3] @ rotation_exp(turn)
+        pose[:3, 3] += PLACE_SIGMA * torch.randn(3, generator=random)
         cameras.append(replace(camera, world_from_camera=pose))
-    depths = [d * (depth * torch.randn(d.shape, generator=random)).exp() for d in scene.depth]
-    return replace(scene, cameras=cameras, depth=depths)
+    depth = [d * (DEPTH_SIGMA * torch.randn(d.shape, generator=random)).exp() for d in scene.depth]
+    return replace(scene, cameras=cameras, depth=depth)
 
 
 def errors(scene: Reconstruction, truth: Reconstruction) -> tuple[float, float, float]:
     """Return root mean squares of errors: of places, of rotations in degrees, of log depth."""
-    turns, places, depths = [], [], []
-    for i, (a, b) in enumerate(zip(scene.cameras, truth.cameras, strict=True)):
-        assert a is not None
-        assert b is not None
-        turns.append(rotation_angle_deg(a.world_from_camera[:3, :3], b.world_from_camera[:3, :3]))
-        places.append((a.world_from_camera[:3, 3] - b.world_from_camera[:3, 3]).norm())
-        depths.append((scene.depth[i].log() - truth.depth[i].log()).flatten())
-    means = [torch.stack(places), torch.stack(turns), torch.cat(depths)]
-    return tuple(each.square().mean().sqrt().item() for each in means)  # pyright: ignore[reportReturnType]
+    found, true = (
+        torch.stack([each.camera(i).world_from_camera for i in range(len(truth.views))])
+        for each in (scene, truth)
+    )
+    logs = [(a / b).log().flatten() for a, b in zip(scene.depth, truth.depth, strict=True)]
+    places = (found - true)[:, :3, 3].norm(dim=-1)
+    turns_deg = rotation_angle_deg(found[:, :3, :3], true[:, :3, :3])
+    place, turn_deg, depth = (
+        each.square().mean().sqrt().item() for each in (places, turns_deg, torch.cat(logs))
+    )
+    return place, turn_deg, depth
 
 
 def fused_from(truth: Reconstruction, count: int, seed: int) -> Reconstruction:
     """Return what noisy passes give, fused, in the world of the truth."""
     passes = []
     for number in range(count):
-        scene = noisy(truth, 100 * seed + number, place=0.02, turn=0.02, depth=0.05)
+        scene = noisy(truth, 100 * seed + number)
         exact = a_pass(truth, random_similarity(number))
         passes.append(replace(exact, scene=scene.transformed(random_similarity(number))))
     return fuse(passes).transformed(random_similarity(0).inverse())
@@ -159,10 +164,9 @@ def test_exact_passes_give_the_scene_of_the_first_without_uncertainty() -> None:
     assert place < 1e-3
     assert turn_deg < 0.05
     assert depth < 1e-3
-    assert scene.uncertainty is not None
-    assert (scene.uncertainty.passes, scene.uncertainty.aligned) == (3, 3)
-    for camera in scene.uncertainty.cameras:
-        assert camera is not None
+    assert (told(scene).passes, told(scene).aligned) == (3, 3)
+    for index in range(len(truth.views)):
+        camera = told_of(scene, index)
         assert camera.rotation_deg is not None
         assert camera.rotation_deg < 0.1
         assert (camera.placed, camera.agreeing) == (3, 3)
@@ -179,44 +183,30 @@ def test_independent_errors_fall_with_the_root_of_the_number_of_passes() -> None
 
 def test_told_uncertainty_is_the_difference_between_passes_times_the_calibration() -> None:
     truth = make_scene()
-    passes = [
-        a_pass(noisy(truth, k, place=0.02, turn=0.02, depth=0.05), random_similarity(0))
-        for k in range(6)
-    ]
     exact = a_pass(truth, random_similarity(0))
+    passes = [a_pass(noisy(truth, k), random_similarity(0)) for k in range(6)]
     passes = [replace(each, points=exact.points) for each in passes]
-    plain = fuse(passes, calibration=SPREAD).uncertainty
-    doubled = fuse(passes, calibration=replace(SPREAD, rotation=2.0, depth=2.0)).uncertainty
-    assert plain is not None
-    assert doubled is not None
-    assert plain.cameras[0] is not None
-    assert doubled.cameras[0] is not None
-    assert plain.cameras[0].rotation_deg == pytest.approx(1.8, rel=0.5)  # median of a 3D Gaussian
-    assert doubled.cameras[0].rotation_deg == pytest.approx(
-        2 * (plain.cameras[0].rotation_deg or 0)
-    )
-    relative = plain.depth[0] / fuse(passes).depth[0]
-    assert relative.nanmedian().item() == pytest.approx(0.6745 * 0.05, rel=0.3)
+    plain = fuse(passes, calibration=SPREAD)
+    doubled = fuse(passes, calibration=replace(SPREAD, rotation=2.0, depth=2.0))
+    turn_deg = told_of(plain, 0).rotation_deg
+    assert turn_deg == pytest.approx(1.8, rel=0.5)  # median of a 3D Gaussian
+    assert told_of(doubled, 0).rotation_deg == pytest.approx(2 * (turn_deg or 0))
+    relative = told(plain).depth[0] / plain.depth[0]
+    assert relative.nanmedian().item() == pytest.approx(0.6745 * DEPTH_SIGMA, rel=0.3)
 
 
 def test_a_view_that_one_pass_puts_elsewhere_is_where_the_others_put_it() -> None:
     truth = make_scene()
     passes = [a_pass(truth, random_similarity(number)) for number in range(4)]
-    camera = passes[2].scene.cameras[1]
-    assert camera is not None
-    wrong = camera.world_from_camera @ invert_rigid(camera.world_from_camera).inverse()
-    cameras = [
-        replace(camera, world_from_camera=wrong) if i == 1 else c
-        for i, c in enumerate(passes[2].scene.cameras)
-    ]
-    passes[2] = replace(passes[2], scene=replace(passes[2].scene, cameras=cameras))
+    elsewhere = passes[2].scene
+    pose, cameras = elsewhere.camera(1).world_from_camera, list(elsewhere.cameras)
+    cameras[1] = replace(elsewhere.camera(1), world_from_camera=pose @ pose)
+    passes[2] = replace(passes[2], scene=replace(elsewhere, cameras=cameras))
     scene = fuse(passes)
     place, turn_deg, _ = errors(scene, truth.transformed(random_similarity(0)))
     assert place < 1e-3
     assert turn_deg < 0.05
-    assert scene.uncertainty is not None
-    assert scene.uncertainty.cameras[1] is not None
-    assert scene.uncertainty.cameras[1].agreeing == 3
+    assert told_of(scene, 1).agreeing == 3
 
 
 def test_a_view_is_reported_that_few_passes_place() -> None:
@@ -224,8 +214,7 @@ def test_a_view_is_reported_that_few_passes_place() -> None:
     passes = [a_pass(truth, random_similarity(number)) for number in range(3)]
     lost = [replace(each, scene=without_cameras(each.scene, 1)) for each in passes]
     scene = fuse([passes[0], *lost[1:]])
-    assert scene.uncertainty is not None
-    assert scene.uncertainty.cameras[1] == CameraUncertainty(None, None, None, 1, 1)
+    assert told_of(scene, 1) == CameraUncertainty(None, None, None, 1, 1)
     assert fuse(lost).failures[1] == "none of 3 passes placed it; the first: too few sure points"
 
 
@@ -237,8 +226,7 @@ def test_passes_without_anything_in_common_leave_the_first() -> None:
         for each in (a_pass(truth, random_similarity(number)) for number in range(2))
     ]
     scene = fuse(passes)
-    assert scene.uncertainty is not None
-    assert scene.uncertainty.aligned <= 1
+    assert told(scene).aligned <= 1
     torch.testing.assert_close(scene.depth[0], passes[0].scene.depth[0])
 
 
@@ -246,17 +234,7 @@ def test_passes_without_anything_in_common_leave_the_first() -> None:
 
 
 def a_fused_scene() -> Reconstruction:
-    truth = make_scene()
-    passes = [
-        a_pass(noisy(truth, k, place=0.02, turn=0.02, depth=0.05), random_similarity(0))
-        for k in range(3)
-    ]
-    return fuse(passes)
-
-
-def told(scene: Reconstruction) -> Uncertainty:
-    assert scene.uncertainty is not None
-    return scene.uncertainty
+    return fuse([a_pass(noisy(make_scene(), k), random_similarity(0)) for k in range(3)])
 
 
 def test_uncertainty_is_saved_with_the_scene(tmp_path: Path) -> None:
@@ -271,9 +249,8 @@ def test_uncertainty_is_saved_with_the_scene(tmp_path: Path) -> None:
 def test_uncertainty_has_the_unit_of_the_world() -> None:
     scene = a_fused_scene()
     moved = scene.transformed(replace(random_similarity(1), scale=torch.tensor(3.0)))
-    for before, after in zip(told(scene).cameras, told(moved).cameras, strict=True):
-        assert before is not None
-        assert after is not None
+    for index in range(len(scene.views)):
+        before, after = told_of(scene, index), told_of(moved, index)
         assert after.centre == pytest.approx(3 * (before.centre or 0))
         assert after.rotation_deg == before.rotation_deg
     torch.testing.assert_close(told(moved).depth[0], 3 * told(scene).depth[0], equal_nan=True)
@@ -293,76 +270,3 @@ def test_what_is_told_stays_with_its_views_when_others_go_or_come() -> None:
     grown = told(scene).before([torch.ones(2, 3)])
     assert grown.cameras == [*told(scene).cameras, None]
     assert grown.depth[-1].isnan().all()
-
-
-# Whole runs
-
-
-class Recognizing(Fast3R):
-    """A network that knows views by their colour, and puts the first at the origin."""
-
-    def __init__(self, truths: Sequence[Truth]) -> None:
-        super().__init__(TINY)
-        self._truths = truths
-        self.orders: list[list[int]] = []
-
-    def tokens(self, images: Any, *args: Any, **options: Any) -> Tokens:
-        """Remember which view is where."""
-        self.orders.append([round(255 * image[0, 0, 0, 0].item()) for image in images])
-        return super().tokens(images, *args, **options)
-
-    def predict(
-        self, tokens: Tokens, *, chunks: Chunks | None = None
-    ) -> Iterator[tuple[int, Prediction]]:
-        """Yield exact pointmaps in the frame of the first view."""
-        order = self.orders[-1]
-        world = invert_rigid(self._truths[order[0]].world_from_camera)
-        for place, index in enumerate(order):
-            exact = predicted(self._truths[index])
-            points = exact.world.points @ world[:3, :3].mT + world[:3, 3]
-            yield place, replace(exact, world=Pointmap(points, exact.world.confidence))
-
-
-def recognizable(count: int) -> list[Truth]:
-    truths = [a_view(seed, 480, 640, 560.0) for seed in range(count)]
-    coloured = [
-        replace(t.view, pixels=torch.full_like(t.view.pixels, index))
-        for index, t in enumerate(truths)
-    ]
-    return [replace(t, view=view) for t, view in zip(truths, coloured, strict=True)]
-
-
-def test_passes_begin_with_different_views_and_see_all_of_them() -> None:
-    orders = [order_of_pass(number, 4, 9) for number in range(4)]
-    assert [order[0] for order in orders] == [0, 2, 4, 6]
-    assert all(sorted(order) == list(range(9)) for order in orders)
-    assert [order_of_pass(number, 4, 2)[0] for number in range(4)] == [0, 1, 0, 1]
-
-
-def test_an_ensemble_of_an_exact_network_is_its_single_pass() -> None:
-    truths = recognizable(4)
-    model = Recognizing(truths)
-    photos = Views([t.view for t in truths], [SkippedPhoto("notes.txt", "not a photo")])
-    scene = reconstruct_ensemble(photos, model, passes=3)
-    assert [order[0] for order in model.orders] == [0, 1, 2]
-    assert [view.name for view in scene.views] == [view.name for view in photos]
-    assert scene.skipped == photos.skipped
-    first = invert_rigid(truths[0].world_from_camera)
-    for camera, truth in zip(scene.cameras, truths, strict=True):
-        assert camera is not None
-        wanted = first @ truth.world_from_camera
-        torch.testing.assert_close(camera.world_from_camera, wanted, rtol=0, atol=0.02)
-    torch.testing.assert_close(scene.depth[2], truths[2].depth, rtol=0.02, atol=0.02)
-    assert (told(scene).passes, told(scene).aligned) == (3, 3)
-
-
-def test_an_ensemble_refuses_what_would_be_one_pass() -> None:
-    truths = recognizable(2)
-    model = Recognizing(truths)
-    photos = [t.view for t in truths]
-    with pytest.raises(ValueError, match="2 to 32 passes, got 1; for a single one"):
-        reconstruct_ensemble(photos, model, passes=1)
-    with pytest.raises(ValueError, match="at least two views, got 1"):
-        reconstruct_ensemble(photos[:1], model)
-    with pytest.raises(ValueError, match="seed must be between"):
-        reconstruct_ensemble(photos, model, seed=-1)

@@ -30,7 +30,6 @@ def two_scenes() -> tuple[Reconstruction, Reconstruction]:
 
 def assert_finds_the_map(joint: Joint, *, places: float = 1e-4) -> None:
     assert joint.reason is None
-    assert joint.a_from_b is not None
     torch.testing.assert_close(joint.a_from_b.matrix, A_FROM_B.matrix, rtol=places, atol=places)
 
 
@@ -98,14 +97,12 @@ def test_photos_of_another_network_size_meet_through_the_original_photo() -> Non
     # Depth is taken half a small pixel beside its place, at worst.
     assert_finds_the_map(join(a, small, ALL), places=0.02)
     back = join(small, a, ALL)
-    assert back.a_from_b is not None
     assert_finds_the_map(replace(back, a_from_b=back.a_from_b.inverse()), places=0.02)
 
 
 def test_noise_averages_out_and_shrinks_neither_scene() -> None:
     a, b = two_scenes()
     joint = join(noisy(a, 0.05, seed=2), noisy(b, 0.05), ALL)
-    assert joint.a_from_b is not None
     assert joint.a_from_b.scale == pytest.approx(0.4, rel=2e-3)
     assert rotation_angle_deg(joint.a_from_b.rotation, A_FROM_B.rotation) < 0.1
     # The median of two such errors together, along rays that are a little longer than the depth.
@@ -116,8 +113,6 @@ def test_there_and_back_leads_to_where_one_began() -> None:
     a, b = two_scenes()
     a, b = noisy(a, 0.05, seed=2), noisy(b, 0.1)
     there, back = join(a, b, ALL).a_from_b, join(b, a, ALL).a_from_b
-    assert there is not None
-    assert back is not None
     torch.testing.assert_close((there @ back).matrix, torch.eye(4).double(), rtol=0, atol=2e-3)
 
 
@@ -130,8 +125,7 @@ def test_a_third_of_wild_points_moves_nothing() -> None:
 
 def test_a_view_whose_camera_went_astray_is_outvoted() -> None:
     a, b = two_scenes()
-    camera = b.cameras[1]
-    assert camera is not None
+    camera = b.camera(1)
     pose = camera.world_from_camera.clone()
     pose[:3, :3] = rotation_exp(torch.tensor([0.0, 1.0, 0.0])) @ pose[:3, :3]
     astray = replace(
@@ -202,7 +196,6 @@ def test_a_world_far_from_its_origin_costs_no_digits() -> None:
     a, b = two_scenes()
     far = Similarity(torch.tensor(1.0), torch.eye(3), torch.tensor([4e4, -3e4, 500.0]))
     joint = join(a.transformed(far), b, ALL)
-    assert joint.a_from_b is not None
     # The cameras themselves are kept in float32, which is exact to 4 mm at 40 km.
     turned = rotation_angle_deg(joint.a_from_b.rotation, A_FROM_B.rotation)
     assert turned < 0.1
@@ -213,8 +206,6 @@ def test_equal_seeds_give_equal_results() -> None:
     a, b = two_scenes()
     b = noisy(b, 0.1)
     first, second = join(a, b, ALL, seed=3), join(a, b, ALL, seed=3)
-    assert first.a_from_b is not None
-    assert second.a_from_b is not None
     assert torch.equal(first.a_from_b.matrix, second.a_from_b.matrix)
     assert first.inlier_ratio == second.inlier_ratio
 

@@ -1,6 +1,5 @@
-"""Scenes of photos through known lenses, and of panoramas."""
+"""Scenes of photos through known lenses."""
 
-import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,18 +15,15 @@ from fast3r.camera_files.transforms_json import read_transforms
 from fast3r.export import cameras_json, colmap, depth_maps, transforms_json
 from fast3r.geometry.cameras import invert_rigid, project
 from fast3r.geometry.lenses import Lens, ideal_from_photo, photo_from_ideal
-from fast3r.geometry.transforms import rotation_angle_deg, rotation_exp
-from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.scene.panoramas import panoramas, tied_faces
+from fast3r.geometry.transforms import rotation_angle_deg
 from fast3r.scene.priors.applying import with_priors
 from fast3r.scene.priors.camera_files import read_known_cameras
-from fast3r.scene.priors.types import Distance, Intrinsics, Poses, Priors, Spot
+from fast3r.scene.priors.types import Distance, Intrinsics, Priors, Spot
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.run import reconstruct
 from fast3r.views.load import load_views
-from fast3r.views.view import View
-from tests.scene.bent_corner import LENSES, exact_scene, save_bent, save_panoramas
+from tests.scene.bent_corner import LENSES, exact_scene, save_bent, seen_by
 from tests.scene.corner import shaken
 from tests.scene.playback import SIZE, PlayedBack
 
@@ -47,40 +43,8 @@ def scene_of(lens: Lens, size: int = 96) -> Reconstruction:
     return exact_scene(load_views(folder, size=size, patch=8, lenses=lens), poses)
 
 
-@cache
-def panorama_scene() -> Reconstruction:
-    folder = Path(mkdtemp())
-    poses = save_panoramas(160, folder)
-    views = load_views(folder, size=96, patch=8, lenses="equirectangular")
-    return exact_scene(views, [face_pose(view, poses) for view in views])
-
-
-def face_pose(view: View, poses: list[torch.Tensor]) -> torch.Tensor:
-    assert view.face is not None
-    pose = poses[int(view.face.panorama[0])].clone()
-    pose[:3, :3] = pose[:3, :3] @ view.face.panorama_from_face.float()
-    return pose
-
-
-def seen_by(scene: Reconstruction) -> list[Prediction]:
-    """Return the pointmaps of a network that makes no mistakes."""
-    predictions = []
-    for index in range(len(scene.views)):
-        world = scene.world_points(index)
-        camera = scene.cameras[index]
-        assert camera is not None
-        pose = invert_rigid(camera.world_from_camera)
-        local = world @ pose[:3, :3].mT + pose[:3, 3]
-        confidence = torch.full((1, *world.shape[:2]), 3.0)
-        predictions.append(
-            Prediction(Pointmap(world[None], confidence), Pointmap(local[None] / 2, confidence))
-        )
-    return predictions
-
-
 def through_the_lens(scene: Reconstruction, index: int, points: torch.Tensor) -> torch.Tensor:
-    camera = scene.cameras[index]
-    assert camera is not None
+    camera = scene.camera(index)
     ideal, _ = project(
         points.double(), camera.intrinsics.double(), invert_rigid(camera.world_from_camera.double())
     )
@@ -92,8 +56,6 @@ def test_a_known_lens_gives_exact_cameras_and_points(lens: Lens) -> None:
     truth = scene_of(lens)
     scene = reconstruct(truth.views, PlayedBack(seen_by(truth)), size=SIZE)
     for found, true in zip(scene.cameras, truth.cameras, strict=True):
-        assert found is not None
-        assert true is not None
         assert found.lens == lens
         torch.testing.assert_close(found.intrinsics, lens.intrinsics.float())
         torch.testing.assert_close(
@@ -119,8 +81,7 @@ def test_a_point_is_where_the_photo_saw_it(lens: Lens) -> None:
     scene = scene_of(lens)
     cloud = scene.point_cloud(min_conf_percentile=0)
     own = cloud.view_index == 1
-    camera = scene.cameras[1]
-    assert camera is not None
+    camera = scene.camera(1)
     rays = lens.undistort(cloud.pixel[own].double()) @ camera.world_from_camera[:3, :3].double().mT
     offsets = cloud.points[own].double() - camera.world_from_camera[:3, 3].double()
     along = (offsets * rays).sum(dim=-1, keepdim=True) * rays
@@ -159,7 +120,6 @@ def test_written_lenses_are_read_again(lens: Lens, tmp_path: Path) -> None:
         read_transforms(tmp_path / "transforms.json", photo_size=lambda name: (0, 0)),
     ):
         found = records[0].calibration.known_lens(records[0].name)
-        assert found is not None
         pixels = torch.rand(50, 2, dtype=torch.float64) * torch.tensor([240, 180])
         torch.testing.assert_close(
             found.undistort(pixels), lens.undistort(pixels), rtol=0, atol=1e-6
@@ -207,8 +167,6 @@ def test_a_transforms_json_has_no_rational_lenses(tmp_path: Path) -> None:
 def test_refinement_keeps_the_lens_and_finds_the_cameras(lens: Lens) -> None:
     pytest.importorskip("pycolmap")
     refined = refine(shaken(scene_of(lens), turned_deg=4.0, moved=0.2))
-    assert refined.refinement is not None
-    assert refined.refinement.after_px is not None
     assert refined.refinement.after_px < 0.3
     found = torch.stack([c.world_from_camera for c in refined.cameras if c is not None]).double()
     truth = torch.stack([c.world_from_camera for c in scene_of(lens).cameras if c]).double()
@@ -216,7 +174,6 @@ def test_refinement_keeps_the_lens_and_finds_the_cameras(lens: Lens) -> None:
     true = truth[:, None, :3, :3].mT @ truth[:, :3, :3]
     assert rotation_angle_deg(made, true).max() < 0.3
     for camera in refined.cameras:
-        assert camera is not None
         assert camera.lens == lens
         torch.testing.assert_close(camera.intrinsics, lens.intrinsics.float())
 
@@ -270,117 +227,6 @@ def test_intrinsics_that_contradict_the_lens_are_refused(known: Intrinsics | Len
 def test_lenses_need_names() -> None:
     with pytest.raises(ValueError, match="by name or pattern"):
         _ = Priors(intrinsics=[LENSES["OPENCV"]]).lenses
-
-
-def test_the_faces_of_a_panorama_are_in_place() -> None:
-    truth = panorama_scene()
-    scene = reconstruct(truth.views, PlayedBack(seen_by(truth)), size=SIZE)
-    first, second = panoramas(scene)
-    assert (first.views, second.views) == (list(range(8)), list(range(8, 16)))
-    for panorama, true in zip((first, second), panoramas(truth), strict=True):
-        assert panorama.world_from_camera is not None
-        assert true.world_from_camera is not None
-        torch.testing.assert_close(
-            panorama.world_from_camera, true.world_from_camera, rtol=0, atol=1e-3
-        )
-    centres = torch.stack([c.world_from_camera[:3, 3] for c in scene.cameras if c is not None])
-    assert (centres[:8] == centres[0]).all()
-    for index, depth in enumerate(truth.depth):
-        near = depth < 20
-        torch.testing.assert_close(scene.depth[index][near], depth[near], rtol=1e-3, atol=0)
-
-
-def test_points_of_all_faces_lie_on_the_walls() -> None:
-    cloud = panorama_scene().point_cloud(min_conf_percentile=0, margin=0)
-    walls = torch.tensor([2.0, 1.2, 5.0])
-    near = (cloud.points - walls).abs().amin(dim=1)
-    sure = near[(cloud.points.abs() < 20).all(dim=1)]
-    assert len(sure) > 10_000
-    assert sure.max() < 1e-3
-
-
-def test_one_wrong_face_is_put_right_by_the_others() -> None:
-    scene = panorama_scene()
-    cameras = list(scene.cameras)
-    wrong = cameras[2]
-    assert wrong is not None
-    pose = wrong.world_from_camera.clone()
-    pose[:3, :3] = rotation_exp(torch.tensor([0.0, 1.5, 0.3])) @ pose[:3, :3]
-    cameras[2] = replace(wrong, world_from_camera=pose)
-    cameras[4] = None
-    for index, found in tied_faces(scene.views, cameras).items():
-        true = scene.cameras[index]
-        assert not isinstance(found, str)
-        assert true is not None
-        torch.testing.assert_close(
-            found.world_from_camera, true.world_from_camera, rtol=0, atol=1e-5
-        )
-
-
-def test_faces_that_do_not_agree_have_no_place() -> None:
-    scene = panorama_scene()
-    cameras = [None] * 16
-    for index in (0, 1):
-        camera = scene.cameras[index]
-        assert camera is not None
-        pose = camera.world_from_camera.clone()
-        pose[:3, :3] = rotation_exp(torch.tensor([0.0, 1.5 * index, 0.0])) @ pose[:3, :3]
-        cameras[index] = replace(camera, world_from_camera=pose)
-    found = tied_faces(scene.views, cameras)
-    assert found[0] == "the faces of its panorama do not agree on where it is"
-    assert isinstance(found[15], str)
-
-
-def test_faces_stay_tied_where_one_of_each_panorama_is_known() -> None:
-    scene = panorama_scene()
-    poses = {}
-    for name, index in (("0.png#face2", 2), ("1.png#face0", 8)):
-        camera = scene.cameras[index]
-        assert camera is not None
-        poses[name] = camera.world_from_camera.double().clone()
-    # The network and the user disagree on how far apart the panoramas are turned.
-    turn = rotation_exp(torch.tensor([0.0, 0.1, 0.0], dtype=torch.float64))
-    poses["1.png#face0"][:3, :3] = turn @ poses["1.png#face0"][:3, :3]
-    moved = with_priors(scene, Priors(poses=Poses(poses, metric=True)))
-    for index, found in tied_faces(moved.views, moved.cameras).items():
-        camera = moved.cameras[index]
-        assert not isinstance(found, str)
-        assert camera is not None
-        tied = found.world_from_camera
-        torch.testing.assert_close(camera.world_from_camera, tied, rtol=0, atol=1e-5)
-    known = moved.cameras[8]
-    assert known is not None
-    torch.testing.assert_close(
-        known.world_from_camera.double(), poses["1.png#face0"], rtol=0, atol=1e-6
-    )
-    names = [check.prior for check in moved.prior_checks]
-    assert "rotations of panorama 1.png" in names
-    assert "places of panorama 1.png" in names
-
-
-def test_refined_faces_are_tied() -> None:
-    pytest.importorskip("pycolmap")
-    refined = refine(shaken(panorama_scene(), turned_deg=4.0, moved=0.2))
-    poses = [panorama.world_from_camera for panorama in panoramas(refined)]
-    assert all(pose is not None for pose in poses)
-    centres = torch.stack([c.world_from_camera[:3, 3] for c in refined.cameras if c is not None])
-    assert (centres[:8] == centres[0]).all()
-
-
-def test_panoramas_are_written_as_a_whole_and_by_their_faces(tmp_path: Path) -> None:
-    scene = panorama_scene()
-    cameras_json.write(scene, tmp_path / "cameras.json")
-    document = json.loads((tmp_path / "cameras.json").read_text())
-    first, second = document["panoramas"]
-    assert (first["name"], first["model"]) == ("0.png", "EQUIRECTANGULAR")
-    assert (first["width"], first["height"]) == (320, 160)
-    assert second["faces"] == [f"1.png#face{i}" for i in range(8)]
-    face = next(view for view in document["views"] if view["name"] == "0.png#face0")
-    np.testing.assert_allclose(first["world_from_camera"], face["world_from_camera"], atol=1e-6)
-    colmap.write(scene, tmp_path / "sparse")
-    records = read_colmap(tmp_path / "sparse")
-    assert len(records) == 16
-    assert all(record.calibration.model == "PINHOLE" for record in records)
 
 
 @ALL

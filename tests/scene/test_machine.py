@@ -1,22 +1,9 @@
 """What this machine has."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-from fast3r.models.config import SMALL, Fast3RConfig
-from fast3r.scene.machine import (
-    MemoryNeed,
-    _group_memory,
-    choose_device,
-    choose_precision,
-    estimate_memory,
-    free_device_bytes,
-    free_host_bytes,
-    survey,
-)
+from fast3r.scene.machine import choose_device, choose_precision, survey
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -88,94 +75,4 @@ def test_the_last_device_of_a_machine_is_its_cpu() -> None:
     cpu = survey().devices[-1]
     assert cpu.name == "cpu"
     if cpu.memory_gib is not None:
-        assert cpu.free_gib is not None
         assert 0 < cpu.free_gib <= cpu.memory_gib
-
-
-def test_views_within_memory_are_counted_on_the_line() -> None:
-    assert MemoryNeed(fixed_gib=2, per_view_gib=0.5).views_within(10) == 16
-
-
-def test_less_memory_than_the_weights_need_holds_no_view() -> None:
-    assert MemoryNeed(fixed_gib=2, per_view_gib=0.5).views_within(1) == 0
-
-
-def test_memory_of_a_view_grows_with_its_number_of_tokens() -> None:
-    small, large = (estimate_memory(SMALL, size=s, precision="float32") for s in (128, 256))
-    assert large.per_view_gib == pytest.approx(4 * small.per_view_gib)
-
-
-def test_the_published_model_needs_at_least_its_weights() -> None:
-    with torch.device("meta"):
-        from fast3r.models.fast3r import Fast3R
-
-        weights = sum(p.numel() for p in Fast3R().parameters())
-    need = estimate_memory(Fast3RConfig(), size=512, precision="float32")
-    assert need.fixed_gib > weights * 4 / 2**30
-
-
-def test_bfloat16_makes_room_for_more_views() -> None:
-    needs = [estimate_memory(SMALL, size=128, precision=p) for p in ("bfloat16", "float32")]
-    assert needs[0].per_view_gib < needs[1].per_view_gib
-
-
-def a_group(root: Path, path: str, files: dict[str, str], *, line: str) -> None:
-    """Put this process into a control group with these files."""
-    (root / "proc/self").mkdir(parents=True, exist_ok=True)
-    (root / "proc/self/cgroup").write_text(line + "\n")
-    folder = root / "sys/fs/cgroup" / path
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text + "\n")
-
-
-SECOND = {
-    "memory.max": "1000",
-    "memory.current": "700",
-    "memory.stat": "anon 300\ninactive_file 250\nactive_file 50",
-}
-FIRST = {
-    "memory.limit_in_bytes": "1000",
-    "memory.usage_in_bytes": "700",
-    "memory.stat": "cache 400\ntotal_inactive_file 250\ntotal_active_file 50",
-}
-
-
-def test_a_container_s_limit_counts_without_what_it_has_read_from_files(tmp_path: Path) -> None:
-    a_group(tmp_path, "", SECOND, line="0::/")
-    assert _group_memory(tmp_path) == [(1000, 400)]
-
-
-def test_limits_of_groups_around_the_own_one_count(tmp_path: Path) -> None:
-    a_group(tmp_path, "job", SECOND, line="0::/job/step/task")
-    assert _group_memory(tmp_path) == [(1000, 400)]
-
-
-def test_groups_of_the_first_version_count(tmp_path: Path) -> None:
-    a_group(tmp_path, "memory/job", FIRST, line="4:memory:/job\n3:cpuset:/\n0::/")
-    assert _group_memory(tmp_path) == [(1000, 400)]
-
-
-def test_a_group_without_limit_is_none(tmp_path: Path) -> None:
-    a_group(tmp_path, "", {**SECOND, "memory.max": "max"}, line="0::/")
-    assert _group_memory(tmp_path) == []
-
-
-def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
-    assert _group_memory(tmp_path) == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
-def test_what_ulimit_leaves_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    import resource
-
-    plenty = free_host_bytes()
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limits = (taken + 2**20, resource.RLIM_INFINITY)
-    monkeypatch.setattr("resource.getrlimit", lambda which: limits)
-    assert plenty is not None
-    assert free_host_bytes() <= 2**20 < plenty
-
-
-def test_devices_without_own_memory_tell_none() -> None:
-    assert free_device_bytes(CPU) is None

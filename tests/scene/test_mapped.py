@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fast3r.scene.mapped import MappedTensors
+from fast3r.scene.mapped import in_file
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from fast3r.scene.mapped import MappedTensors
 )
 def test_what_is_kept_is_equal(tmp_path: Path, dtype: torch.dtype) -> None:
     tensor = (100 * torch.rand(3, 4, 5)).to(dtype)
-    kept = MappedTensors(tmp_path / "new" / "folder").keep("depth.3", tensor)
+    kept = in_file(tmp_path / "new" / "folder" / "depth.3", tensor)
     assert kept.dtype == dtype
     assert torch.equal(kept, tensor)
 
 
 def test_a_part_of_a_tensor_is_kept_without_the_rest(tmp_path: Path) -> None:
     tensor = torch.rand(100, 8).T[2:4]
-    kept = MappedTensors(tmp_path).keep("part", tensor)
+    kept = in_file(tmp_path / "part", tensor)
     assert torch.equal(kept, tensor)
     assert (tmp_path / "part").stat().st_size == tensor.numel() * 4
 
@@ -32,11 +32,11 @@ def test_a_part_of_a_tensor_is_kept_without_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,)])
 def test_tensors_of_few_numbers_or_none_are_kept(tmp_path: Path, shape: tuple[int, ...]) -> None:
     tensor = torch.rand(shape)
-    assert torch.equal(MappedTensors(tmp_path).keep("few", tensor), tensor)
+    assert torch.equal(in_file(tmp_path / "few", tensor), tensor)
 
 
 def test_writing_to_a_kept_tensor_changes_it_but_not_its_file(tmp_path: Path) -> None:
-    kept = MappedTensors(tmp_path).keep("numbers", torch.zeros(1000))
+    kept = in_file(tmp_path / "numbers", torch.zeros(1000))
     before = (tmp_path / "numbers").read_bytes()
     kept += 1
     assert kept.sum() == 1000
@@ -44,30 +44,28 @@ def test_writing_to_a_kept_tensor_changes_it_but_not_its_file(tmp_path: Path) ->
 
 
 def test_a_kept_tensor_can_be_optimised(tmp_path: Path) -> None:
-    kept = MappedTensors(tmp_path).keep("numbers", torch.ones(3, requires_grad=True))
+    kept = in_file(tmp_path / "numbers", torch.ones(3, requires_grad=True))
     kept.requires_grad_().square().sum().backward()
     assert kept.grad is not None
     assert kept.grad.tolist() == [2, 2, 2]
 
 
 def test_a_name_can_be_used_again_while_the_former_tensor_lives(tmp_path: Path) -> None:
-    keeper = MappedTensors(tmp_path)
-    first, second = (keeper.keep("numbers", torch.full((5,), float(n))) for n in (1, 2))
+    first, second = (in_file(tmp_path / "numbers", torch.full((5,), float(n))) for n in (1, 2))
     assert first.tolist() == [1] * 5
     assert second.tolist() == [2] * 5
 
 
 def test_nothing_but_the_files_stays_in_the_folder(tmp_path: Path) -> None:
-    keeper = MappedTensors(tmp_path)
     for name in ("a", "b"):
-        keeper.keep(name, torch.rand(5))
+        in_file(tmp_path / name, torch.rand(5))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the file while it is mapped")
 def test_a_tensor_outlives_its_file(tmp_path: Path) -> None:
     tensor = torch.rand(1000)
-    kept = MappedTensors(tmp_path).keep("numbers", tensor)
+    kept = in_file(tmp_path / "numbers", tensor)
     (tmp_path / "numbers").unlink()
     gc.collect()
     assert torch.equal(kept, tensor)
@@ -83,7 +81,7 @@ def test_a_full_disk_is_told_with_the_folder_and_the_bytes(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="is full: 4000 bytes more were needed for depth") as caught:
-        MappedTensors(tmp_path).keep("depth", torch.rand(1000))
+        in_file(tmp_path / "depth", torch.rand(1000))
     assert str(tmp_path) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -96,25 +94,25 @@ def test_other_faults_of_the_disk_stay_what_they_are(
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(PermissionError, match="Permission denied"):
-        MappedTensors(tmp_path).keep("depth", torch.rand(10))
+        in_file(tmp_path / "depth", torch.rand(10))
 
 
 _KEEP_MORE_THAN_THE_LIMIT = """
 import sys
 from pathlib import Path
 import torch
-from fast3r.scene.mapped import MappedTensors
+from fast3r.scene.mapped import in_file
 
 def private_mib():
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
 
-keeper = MappedTensors(Path(sys.argv[1]))
+folder = Path(sys.argv[1])
 source = torch.ones(2**20)
-keeper.keep("first", source)
+in_file(folder / "first", source)
 before = private_mib()
-kept = [keeper.keep(str(i), source.fill_(i)) for i in range(32)]
+kept = [in_file(folder / str(i), source.fill_(i)) for i in range(32)]
 assert [int(tensor[-1]) for tensor in kept] == list(range(32))
 print(private_mib() - before)
 """

@@ -136,7 +136,6 @@ def test_refined_cameras_are_the_same_whatever_is_under_the_masks(tmp_path: Path
     pytest.importorskip("pycolmap")
     first, *others = (refined(tmp_path, shows) for shows in SHOWS[1:3])
     record = first.refinement
-    assert record is not None
     assert record.refined == len(first.views)
     for other in others:
         assert_same(first, other)
@@ -144,7 +143,6 @@ def test_refined_cameras_are_the_same_whatever_is_under_the_masks(tmp_path: Path
 
 def with_nonsense(prediction: Prediction, view: View, seed: int) -> Prediction:
     """Return a prediction that knows nothing of what is under a view's mask, and is sure of it."""
-    assert view.mask is not None
     random = torch.Generator().manual_seed(seed)
 
     def spoilt(pointmap: Pointmap) -> Pointmap:
@@ -154,7 +152,6 @@ def with_nonsense(prediction: Prediction, view: View, seed: int) -> Prediction:
         )
         return Pointmap(points, pointmap.confidence.where(view.mask[None], 50.0))
 
-    assert prediction.local is not None
     return Prediction(spoilt(prediction.world), spoilt(prediction.local))
 
 
@@ -181,8 +178,6 @@ def test_what_is_said_of_masked_pixels_has_no_vote(share_focal) -> None:
     ]
     assert found[0].registered == [0, 1, 2, 3]
     for one, other, truth in zip(found[0].cameras, found[1].cameras, truths, strict=True):
-        assert one is not None
-        assert other is not None
         assert torch.equal(one.world_from_camera, other.world_from_camera)
         assert torch.equal(one.intrinsics, other.intrinsics)
         torch.testing.assert_close(

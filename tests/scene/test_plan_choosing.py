@@ -8,11 +8,12 @@ import torch
 
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.fast3r import Chunks
-from fast3r.scene.plan.choosing import Situation, Wish, choose, ladder, most_views, step_down
+from fast3r.scene.plan.choosing import choose, most_views, step_down
+from fast3r.scene.plan.ladder import Wish, ladder
 from fast3r.scene.plan.need import Setting
-from fast3r.scene.plan.plan import Plan
 from fast3r.scene.plan.rates import Rates
 from fast3r.scene.plan.seconds import STAGES, plan_seconds
+from fast3r.scene.plan.situation import Situation
 from fast3r.scene.plan.telling import duration, table, tell
 from fast3r.scene.plan.workload import Workload
 
@@ -60,15 +61,12 @@ def test_less_and_less_room_gives_up_the_exact_ways_last() -> None:
     wish, plans = Wish(), []
     for gib in (200, 20, 15, 9, 4):
         plans.append(choose(situation(gib), wish))
-    ranks = [list(map(_key, ladder(situation(), wish))).index(_key(plan)) for plan in plans]
+    order = [plan.arrangement for plan in ladder(situation(), wish)]
+    ranks = [order.index(plan.arrangement) for plan in plans]
     assert ranks == sorted(ranks)
     assert all(plan.fits for plan in plans)
     assert {plan.setting.precision for plan in plans} == {"float32", "bfloat16"}
     assert any(plan.size < 512 or plan.chunk_views is not None for plan in plans)
-
-
-def _key(plan: Plan) -> tuple[object, ...]:
-    return plan.size, plan.setting, plan.chunk_views
 
 
 def test_smaller_chunks_come_before_files_and_files_before_half_precision() -> None:

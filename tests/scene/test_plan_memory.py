@@ -8,9 +8,9 @@ import torch
 from benchmarks.memory import LiveTensors
 from fast3r.models.config import SMALL, Fast3RConfig
 from fast3r.models.fast3r import Chunks, Fast3R
-from fast3r.scene.machine import estimate_memory
 from fast3r.scene.plan.memory import Formats, count, num_weights
-from fast3r.scene.plan.need import Setting, need_of
+from fast3r.scene.plan.need import Need, Setting, need_of
+from fast3r.scene.plan.situation import Situation
 from fast3r.scene.plan.workload import Workload
 from fast3r.views.fitting import fit_view
 from fast3r.views.view import View
@@ -26,6 +26,20 @@ def photos(size: tuple[int, int], number: int, *, mask: torch.Tensor | None = No
     return [View(pixels, torch.eye(3), f"{i}.jpg", *size, mask=mask) for i in range(number)]
 
 
+def needed(
+    views: int,
+    setting: Setting,
+    *,
+    config: Fast3RConfig = PUBLISHED,
+    size: tuple[int, int] = (384, 512),
+    device: str = "cuda",
+    lazy: bool = False,
+) -> Need:
+    workload = Workload.uniform(views, size, config.encoder.patch)
+    where = torch.device(device)
+    return need_of(Situation(config, workload, where, 0, None, None, lazy=lazy), setting)
+
+
 @torch.no_grad()
 def peak(model: Fast3R, images: list[torch.Tensor], masks: list[torch.Tensor] | None) -> int:
     with LiveTensors() as live:
@@ -38,9 +52,7 @@ def peak(model: Fast3R, images: list[torch.Tensor], masks: list[torch.Tensor] | 
     ("views", "card_gib"), [(1500, 24), (5000, 139)], ids=["1500 on 24 GiB", "5000 on 139 GiB"]
 )
 def test_the_published_model_fits_in_bfloat16(views: int, card_gib: float) -> None:
-    workload = Workload.uniform(views, (384, 512), 16)
-    need = need_of(PUBLISHED, workload, Setting("bfloat16"), own_memory=True, resident=0)
-    assert need.device is not None
+    need = needed(views, Setting("bfloat16"))
     assert need.device < card_gib * GIB
 
 
@@ -115,58 +127,28 @@ def test_weights_that_are_bfloat16_already_are_not_copied() -> None:
 
 def test_without_a_local_head_half_of_the_pointmaps_are_kept() -> None:
     one_head = replace(SMALL, head=replace(SMALL.head, local=False))
-    workload = Workload.uniform(1000, (128, 128), 8)
-    files = [
-        need_of(c, workload, Setting(outputs="files"), own_memory=False, resident=0).files
-        for c in (SMALL, one_head)
-    ]
-    assert files[0] - files[1] == workload.pixels * 16
+    both, one = (
+        needed(1000, Setting(outputs="files"), config=config, size=(128, 128), device="cpu").files
+        for config in (SMALL, one_head)
+    )
+    assert both - one == 1000 * 128 * 128 * 16
 
 
 def test_pointmaps_in_files_take_no_memory() -> None:
-    workload = Workload.uniform(1000, (384, 512), 16)
-    needs = [
-        need_of(PUBLISHED, workload, Setting("bfloat16", outputs=o), own_memory=True, resident=0)
-        for o in ("memory", "files")
-    ]
-    assert needs[0].host - needs[1].host >= workload.pixels * 32
-    assert needs[1].host < GIB
-    assert needs[1].files > needs[0].files == 0
+    memory, files = (needed(1000, Setting("bfloat16", outputs=o)) for o in ("memory", "files"))
+    assert memory.host - files.host >= 1000 * 384 * 512 * 32
+    assert files.host < GIB
+    assert files.files > memory.files == 0
 
 
 def test_photos_that_are_not_kept_do_not_count() -> None:
-    workload = Workload.uniform(100, (384, 512), 16)
-    kept, lazy = (
-        need_of(PUBLISHED, workload, Setting(), own_memory=True, resident=0, lazy=lazy)
-        for lazy in (False, True)
-    )
-    assert kept.photos == workload.pixels * 3
-    assert lazy.photos == 0
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_straight_line_is_the_count_for_many_views(precision) -> None:
-    line = estimate_memory(PUBLISHED, size=512, precision=precision)
-    workload = Workload.uniform(700, (512, 512), 16)
-    counted = count(PUBLISHED, workload, Chunks(), Formats(4, 2 if precision == "bfloat16" else 4))
-    outputs = workload.pixels * 35
-    assert (line.fixed_gib + 700 * line.per_view_gib) * GIB == pytest.approx(
-        counted.peak + outputs, rel=0.01
-    )
+    kept, lazy = (needed(100, Setting(), lazy=lazy).photos for lazy in (False, True))
+    assert kept == 100 * 384 * 512 * 3
+    assert lazy == 0
 
 
 def test_writing_takes_no_more_memory_for_many_views_than_for_some() -> None:
     setting = Setting("bfloat16", outputs="files")
-    some, many = (
-        need_of(
-            PUBLISHED,
-            Workload.uniform(views, (384, 512), 16),
-            setting,
-            own_memory=True,
-            resident=0,
-            lazy=True,
-        )
-        for views in (25, 2500)
-    )
+    some, many = (needed(views, setting, lazy=True) for views in (25, 2500))
     assert many.writing == some.writing < 0.5 * GIB
     assert many.host >= many.writing

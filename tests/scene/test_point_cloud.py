@@ -1,24 +1,19 @@
-"""Thinning point clouds, and the rules for single pixels."""
-
-import math
+"""Thinning point clouds."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from fast3r.geometry.cameras import pixel_grid
 from fast3r.scene import point_cloud
 from fast3r.scene.point_cloud import (
     PointCloud,
     ViewClouds,
     bounds,
     concatenate,
-    depth_slope,
-    every_nth,
+    evenly_thinned,
     num_points,
     random_points,
     surest_per_voxel,
-    surest_pixels,
 )
 
 
@@ -92,39 +87,6 @@ def test_concatenate_undoes_a_split() -> None:
     assert torch.equal(concatenate(parts).pixel, cloud.pixel)
 
 
-@pytest.mark.parametrize("slant_deg", [0, 30, 60, 80])
-def test_the_slope_of_a_plane_at_the_image_centre_is_the_tangent_of_its_slant(
-    slant_deg: float,
-) -> None:
-    tangent = math.tan(math.radians(slant_deg))
-    x = (pixel_grid(5, 5)[..., 0] - 2.5) / 1000
-    depth = 3 / (1 - tangent * x)
-    assert depth_slope(depth, 1000.0)[2, 2].item() == pytest.approx(tangent, rel=0.01, abs=1e-6)
-
-
-def test_neighbours_without_depth_make_no_slope() -> None:
-    depth = torch.full((5, 5), 2.0)
-    depth[0], depth[:, 4], depth[4, 0], depth[1, 1] = 0, torch.inf, torch.nan, -3
-    slope = depth_slope(depth, 500.0)
-    assert slope[2:4, 1:3].abs().max() == 0
-
-
-def test_equal_confidences_stay_together() -> None:
-    confidence, valid = torch.ones(4, 5), torch.ones(4, 5, dtype=torch.bool)
-    assert surest_pixels(confidence, valid, 30).all()
-
-
-def test_the_surest_pixel_stays_at_any_percentile() -> None:
-    confidence, valid = torch.arange(20.0).reshape(4, 5), torch.ones(4, 5, dtype=torch.bool)
-    assert surest_pixels(confidence, valid, 100).nonzero().tolist() == [[3, 4]]
-
-
-def test_pixels_that_do_not_count_do_not_move_the_percentile() -> None:
-    confidence = torch.arange(20.0).reshape(4, 5)
-    valid = confidence < 10
-    assert confidence[surest_pixels(confidence, valid, 50)].tolist() == [5, 6, 7, 8, 9]
-
-
 SPLITS = [(1000,), (400, 600), (0, 1, 333, 0, 366, 300), (100,) * 10]
 
 
@@ -164,7 +126,7 @@ def test_the_surest_of_each_voxel_do_not_depend_on_how_points_come(
 def test_counts_bounds_and_samples_do_not_depend_on_how_points_come(sizes: tuple[int, ...]) -> None:
     cloud, parts = some_cloud(), in_parts(some_cloud(), *sizes)
     assert num_points(parts) == num_points(cloud) == 1000
-    assert torch.equal(every_nth(parts, 7).pixel, cloud.pixel[::7])
+    assert torch.equal(evenly_thinned(parts, 150).pixel, cloud.pixel[::7])
     low, high = bounds(parts) or (None, None)
     assert torch.equal(low, cloud.points.amin(0))
     assert torch.equal(high, cloud.points.amax(0))

@@ -9,9 +9,10 @@ import torch
 
 from fast3r.geometry.transforms import rotation_angle_deg
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.record import RefinementRecord
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.stages import StageRecorder
-from tests.scene.corner import HEIGHT, WIDTH, Corner, a_corner, shaken
+from tests.scene.corner import HEIGHT, WIDTH, Corner, a_corner, shaken, two_rooms
 
 
 @cache
@@ -27,6 +28,11 @@ def wrong() -> Reconstruction:
 @cache
 def refined() -> Reconstruction:
     return refine(wrong())
+
+
+def record_of(scene: Reconstruction) -> RefinementRecord:
+    assert scene.refinement is not None
+    return scene.refinement
 
 
 def worst_turn_deg(scene: Reconstruction) -> float:
@@ -64,8 +70,7 @@ def test_the_focal_length_is_found() -> None:
 
 
 def test_the_record_has_the_reprojection_error_before_and_after() -> None:
-    record = refined().refinement
-    assert record is not None
+    record = record_of(refined())
     assert record.before_px is not None
     assert record.after_px is not None
     assert record.before_px > 2
@@ -84,10 +89,7 @@ def test_depth_of_a_wrong_scale_is_right_beside_the_other_views() -> None:
     scene = wrong()
     depth = [d * (2.0 if index == 3 else 1.0) for index, d in enumerate(scene.depth)]
     found = refine(replace(scene, depth=depth))
-    record = found.refinement
-    assert record is not None
-    factors = [view.depth_factor for view in record.views]
-    assert all(factor is not None for factor in factors)
+    assert all(view.depth_factor is not None for view in record_of(found).views)
     ratio = [(d / t).median() for d, t in zip(found.depth, corner().depth, strict=True)]
     torch.testing.assert_close(torch.stack(ratio), ratio[0].expand(5), rtol=0.03, atol=0)
 
@@ -101,41 +103,24 @@ def test_a_view_without_a_camera_is_placed() -> None:
     )
     found = refine(lost)
     assert found.registered == [0, 1, 2, 3, 4]
-    assert found.refinement is not None
-    assert found.refinement.views[4].outcome == "placed"
+    assert record_of(found).views[4].outcome == "placed"
     assert worst_turn_deg(found) < 0.3
 
 
 def test_cameras_that_matches_tie_together_are_one_part() -> None:
-    record = refined().refinement
-    assert record is not None
-    assert [view.part for view in record.views] == [0] * 5
-    assert record.parts == 1
+    assert [view.part for view in record_of(refined()).views] == [0] * 5
+    assert record_of(refined()).parts == 1
 
 
 def test_groups_of_photos_without_a_link_are_two_parts() -> None:
-    """Two corners of different rooms: the network alone says how they lie to each other."""
-    here, there = a_corner(3).scene(), a_corner(3, seed=9).scene()
-    views = [replace(view, name=f"there/{view.name}") for view in there.views]
-    both = replace(
-        here,
-        views=[*here.views, *views],
-        cameras=here.cameras + there.cameras,
-        depth=here.depth + there.depth,
-        confidence=here.confidence + there.confidence,
-        failures=[None] * 6,
-    )
-    record = refine(shaken(both, turned_deg=2.0, moved=0.1)).refinement
-    assert record is not None
+    """The network alone says how two rooms lie to each other."""
+    record = record_of(refine(shaken(two_rooms(), turned_deg=2.0, moved=0.1)))
     parts = [view.part for view in record.views]
-    assert parts[:3] in ([0] * 3, [1] * 3)
-    assert parts[3:] == [1 - part for part in parts[:3] if part is not None]
+    assert parts in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0])
 
 
 def test_two_photos_are_enough() -> None:
-    found = refine(shaken(a_corner(2).scene(), turned_deg=4.0, moved=0.2))
-    record = found.refinement
-    assert record is not None
+    record = record_of(refine(shaken(a_corner(2).scene(), turned_deg=4.0, moved=0.2)))
     assert record.refined == 2
     assert record.after_px is not None
     assert record.after_px < 0.3
@@ -150,8 +135,7 @@ def test_a_view_without_support_keeps_its_camera_and_says_why() -> None:
     found = refine(blinded(wrong(), 2))
     assert found.cameras[2] is wrong().cameras[2]
     torch.testing.assert_close(found.depth[2], wrong().depth[2])
-    assert found.refinement is not None
-    entry = found.refinement.views[2]
+    entry = record_of(found).views[2]
     assert entry.outcome == "kept"
     assert entry.reason == "none of its features match those of another view"
 
@@ -162,15 +146,13 @@ def test_a_scene_without_any_match_stays_as_it_is() -> None:
         scene = blinded(scene, index)
     found = refine(scene)
     assert all(a is b for a, b in zip(found.cameras, scene.cameras, strict=True))
-    assert found.refinement is not None
-    assert found.refinement.mapping is None
-    assert found.refinement.refined == 0
+    assert record_of(found).mapping is None
+    assert record_of(found).refined == 0
 
 
 def test_exact_cameras_do_not_become_worse() -> None:
     found = refine(corner().scene())
-    record = found.refinement
-    assert record is not None
+    record = record_of(found)
     assert record.before_px is not None
     assert record.after_px is not None
     assert record.after_px <= record.before_px + 0.02
@@ -189,8 +171,7 @@ def test_what_is_masked_decides_nothing() -> None:
         pixels[50:120, 60:160] = poster
         views.append(replace(view, pixels=pixels, mask=mask))
     found = refine(replace(wrong(), views=views))
-    assert found.refinement is not None
-    assert found.refinement.refined == 5
+    assert record_of(found).refined == 5
     assert worst_turn_deg(found) < 0.2
 
 
@@ -218,8 +199,7 @@ def test_larger_photos_are_taken_where_they_are_given() -> None:
         confidence=[torch.ones(HEIGHT // 3, WIDTH // 3)] * 5,
     )
     found = refine(scene, photos=corner().views)
-    assert found.refinement is not None
-    assert found.refinement.refined == 5
+    assert record_of(found).refined == 5
     assert worst_turn_deg(found) < 0.3
 
 
@@ -239,8 +219,3 @@ def test_photos_that_do_not_all_connect_are_looked_at_more_thoroughly() -> None:
     recorder = StageRecorder()
     refine(blinded(wrong(), 0), recorder=recorder)
     assert "matches, thorough" in [cost.name for cost in recorder.costs]
-
-
-def test_photos_of_no_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 64, got 0"):
-        refine(wrong(), max_side_px=0)

@@ -139,14 +139,11 @@ def a_model(corner: Corner, move: Similarity) -> SparseModel:
     """Return the true cameras and some points in another world."""
     cameras, sightings = {}, {}
     for index, camera in enumerate(corner.cameras):
-        pose = camera.world_from_camera.double().clone()
+        pose = camera.world_from_camera.double()
         pixels = torch.tensor([[60.5, 40.5], [120.5, 90.5], [200.5, 130.5]], dtype=torch.float64)
         column, row = pixels.long().unbind(-1)
         world = corner.scene().world_points(index)[row, column].double()
-        moved = pose.clone()
-        moved[:3, :3] = move.rotation @ pose[:3, :3]
-        moved[:3, 3] = move(pose[None, :3, 3])[0]
-        cameras[index] = SparseCamera(225.0, 0.0, moved)
+        cameras[index] = SparseCamera(225.0, 0.0, move.moved_pose(pose))
         sightings[index] = Sightings(move(world), pixels)
     return SparseModel(cameras, sightings, 9)
 
@@ -171,7 +168,7 @@ def test_one_wrong_camera_does_not_turn_the_model(corner: Corner) -> None:
     wrong = corner.cameras[2].world_from_camera.clone()
     wrong[:3, :3] = rotation_exp(torch.tensor([0.0, 2.0, 0.0])) @ wrong[:3, :3]
     cameras = [*scene.cameras[:2], replace(corner.cameras[2], world_from_camera=wrong)]
-    still = Similarity(torch.ones(()).double(), torch.eye(3).double(), torch.zeros(3).double())
+    still = Similarity.identity()
     found = world_from_model(a_model(corner, still), replace(scene, cameras=cameras), [1.0] * 3)
     assert found is not None
     assert rotation_angle_deg(found.rotation, still.rotation) < 0.01
@@ -179,7 +176,7 @@ def test_one_wrong_camera_does_not_turn_the_model(corner: Corner) -> None:
 
 def test_a_model_of_views_without_cameras_lies_nowhere(corner: Corner) -> None:
     lost = replace(corner.scene(), cameras=[None] * 3, failures=["lost"] * 3)
-    still = Similarity(torch.ones(()).double(), torch.eye(3).double(), torch.zeros(3).double())
+    still = Similarity.identity()
     assert world_from_model(a_model(corner, still), lost, [1.0] * 3) is None
 
 

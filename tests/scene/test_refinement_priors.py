@@ -14,11 +14,12 @@ from fast3r.scene.priors.types import Gps, Intrinsics, Poses, Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.adjustment import KnownPlace, adjust_to_places
 from fast3r.scene.refinement.evidence import gather_evidence
-from fast3r.scene.refinement.mapping import Mapper, sparse_model
+from fast3r.scene.refinement.mapping import map_photos, sparse_model
 from fast3r.scene.refinement.photos import working_photo
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.stages import StageRecorder
-from tests.scene.corner import FOCAL_PX, Corner, a_corner, shaken
+from tests.scene.corner import FOCAL_PX, Corner, a_corner, shaken, two_rooms
+from tests.scene.known_scenes import pose_of
 
 METRES_PER_UNIT = 20.0
 
@@ -52,12 +53,6 @@ def known_pose(index: int) -> Tensor:
     pose = corner().cameras[index].world_from_camera.double()
     pose[:3, 3] *= 3
     return world_from_room @ pose
-
-
-def pose_of(scene: Reconstruction, index: int) -> Tensor:
-    camera = scene.cameras[index]
-    assert camera is not None
-    return camera.world_from_camera.double()
 
 
 def turned_deg(scene: Reconstruction, index: int) -> float:
@@ -160,7 +155,7 @@ def test_places_by_gps_give_axes_and_scale_and_a_gross_outlier_is_named() -> Non
 def test_places_weigh_in_bundle_adjustment() -> None:
     photos = [working_photo(view, None, max_side_px=1600) for view in corner().views]
     evidence = gather_evidence(photos, "usual", seed=0, recorder=StageRecorder())
-    (model, *_) = Mapper(evidence, seed=0)("global", "shared")
+    (model, *_) = map_photos(evidence, "global", "shared", seed=0)
     true = {i: c.world_from_camera[:3, 3].double() for i, c in enumerate(corner().cameras)}
     # A track that is a fifth wider than the photos say.
     bent = {i: place * torch.tensor([1.0, 1.2, 1.0]) for i, place in true.items()}
@@ -199,20 +194,7 @@ def test_known_poses_that_photos_contradict_together_do_not_enter_and_it_is_said
 
 
 def test_parts_that_nothing_but_known_poses_ties_together_are_one() -> None:
-    here, there = a_corner(3), a_corner(3, seed=9)
-    apart = torch.eye(4)
-    apart[:3, 3] = torch.tensor([10.0, 0.0, 4.0])
-    scene = here.scene()
-    views = [replace(view, name=f"there/{view.name}") for view in there.views]
-    elsewhere = [replace(c, world_from_camera=apart @ c.world_from_camera) for c in there.cameras]
-    scene = replace(
-        scene,
-        views=[*scene.views, *views],
-        cameras=[*scene.cameras, *elsewhere],
-        depth=[*here.depth, *there.depth],
-        confidence=scene.confidence * 2,
-        failures=[None] * 6,
-    )
+    scene = two_rooms()
     poses = [pose_of(scene, index) for index in range(6)]
     known = {scene.views[i].name: poses[i] for i in (0, 2, 3, 5)}
     found = refine(shaken(scene, turned_deg=3.0, moved=0.3), priors=Priors(poses=Poses(known)))

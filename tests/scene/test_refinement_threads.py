@@ -14,7 +14,14 @@ from fast3r.scene.stages import StageRecorder
 from tests.scene.corner import a_corner
 
 
-def test_results_are_in_the_order_of_the_items_and_progress_is_counted() -> None:
+def on_cores(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "usable_cores", lambda: count)
+
+
+def test_results_are_in_the_order_of_the_items_and_progress_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_cores(2, monkeypatch)
     told: list[tuple[int, int]] = []
     later = threading.Event()
 
@@ -25,12 +32,13 @@ def test_results_are_in_the_order_of_the_items_and_progress_is_counted() -> None
             later.set()
         return item * item
 
-    found = each(work, range(5), lambda *step: told.append(step), threads=2)
+    found = each(work, range(5), lambda *step: told.append(step))
     assert found == [0, 1, 4, 9, 16]
     assert told == [(done, 5) for done in range(1, 6)]
 
 
-def test_an_error_is_passed_on_and_the_rest_is_not_begun() -> None:
+def test_an_error_is_passed_on_and_the_rest_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cores(1, monkeypatch)
     begun: list[int] = []
 
     def work(item: int) -> None:
@@ -38,7 +46,7 @@ def test_an_error_is_passed_on_and_the_rest_is_not_begun() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        each(work, range(100), lambda *_: None, threads=1)
+        each(work, range(100), lambda *_: None)
     assert len(begun) < 100
 
 
@@ -54,7 +62,7 @@ def test_features_and_matches_are_the_same_bits_with_any_number_of_threads(
     photos = [working_photo(view, None, max_side_px=1600) for view in a_corner(3).views]
     found: list[Evidence] = []
     for cores in (1, 3):
-        monkeypatch.setattr(threads, "usable_cores", lambda cores=cores: cores)
+        on_cores(cores, monkeypatch)
         found.append(gather_evidence(photos, "usual", seed=0, recorder=StageRecorder()))
     first, second = found
     for mine, theirs in zip(first.features, second.features, strict=True):

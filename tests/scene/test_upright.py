@@ -15,15 +15,14 @@ from torch import Tensor
 from fast3r.export import depth_maps
 from fast3r.geometry.transforms import rotation_exp
 from fast3r.models.prediction import Pointmap, Prediction
+from fast3r.scene.pair_motions import PairMotion
 from fast3r.scene.priors.types import Gravity, Intrinsics, Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.photos import working_photo
-from fast3r.scene.rolls import PairMotion
 from fast3r.scene.run import reconstruct
 from fast3r.scene.upright import find_turns, linked_sets, upright
 from fast3r.views.turning import network_from_photo_camera, quarter_turns, turned
-from fast3r.views.view import SkippedPhoto, View
-from fast3r.views.views import Views
+from fast3r.views.view import SkippedPhoto, View, Views
 from tests.scene.known_scenes import standing, views
 from tests.scene.playback import PlayedBack, Truth, a_view, predicted
 
@@ -34,7 +33,6 @@ def seen_turned(truth: Truth, turns: int) -> tuple[View, Prediction]:
     """Return a turned view, and what the network would say of it if it said the same points."""
     view = turned(truth.view, turns)
     plain = predicted(truth)
-    assert plain.local is not None
     turn = network_from_photo_camera(view)[:3, :3]
     local = Pointmap(plain.local.points @ turn.mT, plain.local.confidence)
     return view, Prediction(_turned(plain.world, turns), _turned(local, turns))
@@ -71,8 +69,6 @@ def test_turned_views_have_the_cameras_of_the_photos_as_stored(
     scenes: tuple[Reconstruction, Reconstruction],
 ) -> None:
     for plain, after in zip(scenes[0].cameras, scenes[1].cameras, strict=True):
-        assert plain is not None
-        assert after is not None
         assert (plain.height, plain.width) == (after.height, after.width)
         torch.testing.assert_close(plain.intrinsics, after.intrinsics, rtol=2e-3, atol=0.01)
         torch.testing.assert_close(
@@ -84,7 +80,6 @@ def test_intrinsics_of_turned_views_are_upper_triangular_with_positive_focals(
     scenes: tuple[Reconstruction, Reconstruction],
 ) -> None:
     for camera in scenes[1].cameras:
-        assert camera is not None
         assert (camera.intrinsics.diagonal() > 0).all()
         assert torch.equal(camera.intrinsics.triu(), camera.intrinsics)
 
@@ -130,8 +125,6 @@ def test_known_intrinsics_hold_for_turned_views() -> None:
     known = Priors(intrinsics={"*": Intrinsics((561.0, 559.0), (322.0, 237.5))})
     plain, after = both(truths, known)
     for a, b in zip(plain.cameras, after.cameras, strict=True):
-        assert a is not None
-        assert b is not None
         assert torch.equal(a.intrinsics, b.intrinsics)
         torch.testing.assert_close(a.world_from_camera, b.world_from_camera, rtol=0, atol=3e-3)
 
@@ -150,8 +143,7 @@ def test_up_is_up_in_the_turned_image_where_photos_are_said_to_be_upright() -> N
         priors=Priors(gravity=Gravity()),
     )
     for camera, truth in zip(scene.cameras, truths, strict=True):
-        assert camera is not None
-        height = camera.world_from_camera[2, 3] - scene.cameras[0].world_from_camera[2, 3]  # pyright: ignore[reportOptionalMemberAccess]
+        height = camera.world_from_camera[2, 3] - scene.cameras[0].world_from_camera[2, 3]
         wanted = truth.world_from_camera[2, 3] - truths[0].world_from_camera[2, 3]
         assert abs(height - wanted) < 0.3
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from fast3r.serve.settings import KEY_VARIABLE
 
-FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+FAKE_COMMAND = (sys.executable, "-S", "-E", str(Path(__file__).with_name("fake_worker.py")))
+"""Starts the fake worker."""
 
 _STARTUP_S = 120.0
 

@@ -5,13 +5,14 @@ import os
 import sys
 from pathlib import Path
 
-from fast3r.serve import log
+from fast3r.serve import crew, log
 from fast3r.serve.server import listen, serve
 from fast3r.serve.settings import KEY_VARIABLE, Limits, Settings
-from tests.serve.client import FAKE_WORKER
+from tests.serve.client import FAKE_COMMAND
 
 
 def main(text: str) -> None:
+    crew.WORKER_COMMAND = FAKE_COMMAND
     given = json.loads(text)
     log.configure()
     settings = Settings(
@@ -23,7 +24,7 @@ def main(text: str) -> None:
     )
     with listen("127.0.0.1", 0) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        serve(settings, listener, worker_command=[sys.executable, "-S", "-E", str(FAKE_WORKER)])
+        serve(settings, listener)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,25 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fast3r.serve import crew
 from fast3r.serve.board import Entry, FullError
 from fast3r.serve.crew import UnfitError
 from fast3r.serve.messages import ENDED, Job, JobOptions, Upload
 from fast3r.serve.service import Service, running
 from fast3r.serve.settings import Limits, Settings
 from fast3r.serve.store import Store
-from tests.serve.client import FAKE_WORKER, lives
+from tests.serve.client import FAKE_COMMAND, lives
 
-COMMAND = (sys.executable, "-S", "-E", str(FAKE_WORKER))
+
+@pytest.fixture(autouse=True)
+def _fake_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "WORKER_COMMAND", FAKE_COMMAND)
 
 
 def during(
@@ -34,7 +37,7 @@ def during(
         loop = asyncio.get_running_loop()
         crash: asyncio.Future[BaseException] = loop.create_future()
         with Store(folder) as store:
-            started = running(settings, store, worker_command=COMMAND, on_crash=crash.set_result)
+            started = running(settings, store, on_crash=crash.set_result)
             async with started as service:
                 told = asyncio.ensure_future(story(service))
                 await asyncio.wait({told, crash}, return_when=asyncio.FIRST_COMPLETED, timeout=60)

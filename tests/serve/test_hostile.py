@@ -160,7 +160,6 @@ def test_names_of_files_stay_names(client: Client, server: Server) -> None:
     ("method", "path"),
     [
         ("GET", ""),
-        ("GET", "/events"),
         ("GET", "/results/ply"),
         ("POST", "/cancel"),
         ("DELETE", ""),

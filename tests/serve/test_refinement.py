@@ -20,11 +20,12 @@ from fast3r.serve.naming import PRIORS_FILE
 from fast3r.serve.refusals import Refusal
 from fast3r.serve.settings import Limits
 from fast3r.serve.wire import Order, Upload
-from fast3r.serve.work import Desk, share_done, work
+from fast3r.serve.work import Desk, work
 from tests.scene.corner import a_corner, shaken
 from tests.scene.corner_playback import predictions
 from tests.scene.playback import PlayedBack, a_random_model
 from tests.serve.client import Client, assert_refused, multipart, post
+from tests.serve.test_work import Shares
 
 
 @cache
@@ -60,22 +61,12 @@ def order(home: Path, *, priors: Mapping[str, Any] | None = None, **options: Any
     )
 
 
-class _Shares(Watcher):
-    """Remembers how much of a refined job was done."""
-
-    def __init__(self) -> None:
-        self.shares: list[float] = []
-
-    def advanced(self, stage: str, done: int, steps: int) -> None:
-        self.shares.append(share_done(stage, done, steps, refined=True))
-
-
 def test_a_job_is_refined_with_what_is_known_and_tells_how_far_it_is(
     desk: Desk, tmp_path: Path
 ) -> None:
     poses = [camera.world_from_camera for camera in a_corner().cameras]
     known = {f"corner {i}.png": poses[i].tolist() for i in range(3)}
-    watcher = _Shares()
+    watcher = Shares(refined=True)
     asked = order(tmp_path, priors={"poses": {"views": known, "metric": True}}, refine=True)
     done = work(asked, desk, watcher)
     assert done.error is None

@@ -246,21 +246,22 @@ def test_what_an_earlier_try_left_is_removed(desk: Desk, tmp_path: Path) -> None
     assert not (tmp_path / "results/half.ply").exists()
 
 
-class _Shares(Watcher):
+class Shares(Watcher):
     """Remembers how much of the job was done."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, refined: bool = False) -> None:
         self.shares: list[float] = []
+        self._refined = refined
 
     def started(self, stage: str) -> None:
-        self.shares.append(share_done(stage, 0, 1))
+        self.advanced(stage, 0, 1)
 
     def advanced(self, stage: str, done: int, steps: int) -> None:
-        self.shares.append(share_done(stage, done, steps))
+        self.shares.append(share_done(stage, done, steps, refined=self._refined))
 
 
 def test_the_share_grows_through_stages_that_are_all_known(desk: Desk, tmp_path: Path) -> None:
-    watcher = _Shares()
+    watcher = Shares()
     done = work(order(tmp_path, three_photos()), desk, watcher)
     assert tuple(stage.name for stage in done.stages) == STAGES
     assert watcher.shares == sorted(watcher.shares)

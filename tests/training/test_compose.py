@@ -7,8 +7,8 @@ import yaml
 
 from fast3r.data.catalog import DATASETS
 from fast3r.models.config import SMALL, Fast3RConfig
+from fast3r.plain_values import plain
 from fast3r.training.compose import compose, options_of, written
-from fast3r.training.receive import plain
 
 
 @pytest.mark.parametrize("preset", options_of("preset"))
@@ -100,6 +100,7 @@ def test_a_written_config_is_a_preset_that_gives_it_back(tmp_path: Path) -> None
         (["preset=smoke", "data.views=[8,2]"], "data: views must be the fewest and the most"),
         (["preset=smoke", "data.photos.min_views=3"], "either rendered or photos"),
         (["preset=smoke", "data.rendered=null"], "nothing to train on"),
+        (["preset=smoke", "model.encoder.heads=0"], "model.encoder: heads must be positive, got 0"),
         (["preset=smoke", "accumulate=0"], "accumulate must be above 0"),
     ],
 )

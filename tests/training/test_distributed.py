@@ -42,7 +42,8 @@ def mean_gradient(config: TrainingConfig) -> dict[str, Tensor]:
     model = Fast3R(config.model)
     objective = Objective(config.loss, model)
     for rank in (0, 1):
-        feed = TrainingFeed(config, Progress(config.length), rank=rank, device=torch.device("cpu"))
+        progress = Progress(config.steps, config.minutes)
+        feed = TrainingFeed(config, progress, rank=rank, device=torch.device("cpu"))
         seed = int(dice_at(config.seed, 0, rank).integers(2**63))
         terms = objective(model, next(iter(feed)), share=0.0, seed=seed, half_precision=False)
         (terms.total / 2).backward()

@@ -5,18 +5,22 @@ import os
 import pickle
 import signal
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from fast3r.data.config import PhotoConfig
+from fast3r.data.sample import Sample
 from fast3r.training.config import DataConfig, TrainingConfig
 from fast3r.training.feed import (
-    ShareByClock,
-    ShareBySteps,
     TrainingFeed,
+    Waiting,
     first_scenes,
+    share_by_clock,
+    share_by_steps,
     validation_samples,
     with_views,
 )
@@ -27,7 +31,7 @@ CPU = torch.device("cpu")
 
 
 def feed(config: TrainingConfig, *, step: int = 0, rank: int = 0) -> TrainingFeed:
-    progress = Progress(config.length)
+    progress = Progress(config.steps, config.minutes)
     progress.step = step
     return TrainingFeed(config, progress, rank=rank, device=CPU)
 
@@ -79,9 +83,9 @@ def test_validation_is_the_same_in_every_run_and_never_trained_on(tmp_path: Path
 
 
 def test_shares_follow_steps_or_the_clock() -> None:
-    assert [ShareBySteps(4)(sample) for sample in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
-    clock = pickle.loads(pickle.dumps(ShareByClock(2.0, time.monotonic() - 60)))
-    assert clock(7) == pytest.approx(0.5, abs=0.01)
+    assert [share_by_steps(n, samples=4) for n in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
+    clock = partial(share_by_clock, minutes=2.0, begun_s=time.monotonic() - 60)
+    assert pickle.loads(pickle.dumps(clock))(7) == pytest.approx(0.5, abs=0.01)
 
 
 def test_given_numbers_of_views_replace_those_of_the_data(tmp_path: Path) -> None:
@@ -98,22 +102,15 @@ def test_given_numbers_of_views_replace_those_of_the_data(tmp_path: Path) -> Non
 
 
 def test_the_wait_is_the_time_that_samples_took() -> None:
-    data = feed_that_takes_s(0.05)
-    assert data.take_s() >= 0.1
-    assert data.take_s() == 0
-
-
-def feed_that_takes_s(pause_s: float):
-    from fast3r.training.feed import Waiting
-
-    def slowly():
+    def slowly() -> Iterator[Sample]:
         for _ in range(2):
-            time.sleep(pause_s)
+            time.sleep(0.05)
             yield plane_sample(0)
 
     waiting = Waiting(CPU)
     assert len(list(waiting.timed(slowly()))) == 2
-    return waiting
+    assert waiting.take_s() >= 0.1
+    assert waiting.take_s() == 0
 
 
 def test_first_scenes_are_whole_scenes() -> None:

@@ -5,21 +5,20 @@ import torch
 
 from fast3r.training.matching import (
     MatchingLoss,
-    Pairs,
     attention_entropy,
     chain,
     true_matches,
 )
 from tests.training.tiny import plane_sample
 
-FIRST_PAIR = Pairs(torch.tensor([0]), torch.tensor([1]))
+FIRST_PAIR = torch.tensor([[0], [1]])
 
 
 @pytest.mark.parametrize("views", [2, 3, 5])
 def test_every_view_is_paired_with_the_next_and_with_the_first(views: int) -> None:
     pairs = chain(views, torch.device("cpu"))
     wanted = [(v, (v + 1) % views) for v in range(views)] + [(v, 0) for v in range(2, views)]
-    assert list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) == wanted
+    assert [tuple(pair) for pair in pairs.T.tolist()] == wanted
 
 
 def test_matches_of_a_shifted_plane_are_shifted() -> None:
@@ -38,7 +37,7 @@ def test_a_point_behind_something_has_no_match() -> None:
 
 def test_distinct_descriptors_that_agree_match_perfectly() -> None:
     tokens = torch.eye(24).expand(1, 2, 24, 24)
-    loss = MatchingLoss(24, 24)
+    loss = MatchingLoss(24)
     torch.nn.init.eye_(loss.project.weight)
     torch.nn.init.zeros_(loss.project.bias)
     value, accuracy = loss(tokens, true_matches(plane_sample(0), 8, FIRST_PAIR))
@@ -59,7 +58,7 @@ def test_without_any_match_the_loss_is_zero_and_has_a_gradient() -> None:
     sample = plane_sample(0)
     sample.valid[:] = False
     tokens = torch.rand(1, 2, 24, 8, requires_grad=True)
-    value, accuracy = MatchingLoss(8, 4)(tokens, true_matches(sample, 8, FIRST_PAIR))
+    value, accuracy = MatchingLoss(8)(tokens, true_matches(sample, 8, FIRST_PAIR))
     (gradient,) = torch.autograd.grad(value, tokens)
     assert value == accuracy == 0
     assert (gradient == 0).all()

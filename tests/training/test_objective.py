@@ -7,7 +7,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fast3r.models.config import Fast3RConfig, HeadConfig
 from fast3r.models.fast3r import Fast3R
 from fast3r.training.config import LossConfig
-from fast3r.training.objective import Objective, Terms
+from fast3r.training.losses import Terms
+from fast3r.training.objective import Objective
 from tests.training.tiny import plane_sample, tiny_config
 
 ALL = LossConfig(pose_consistency=0.5, normals=0.1, matching=0.3, attention=0.2)
@@ -67,6 +68,31 @@ def test_gradient_checkpointing_changes_no_gradient(model: Fast3R) -> None:
     model.set_gradient_checkpointing(())
     for plain, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(recomputed, plain)
+
+
+@pytest.mark.parametrize(
+    ("everything", "heads", "inside"),
+    [
+        (True, True, torch.bfloat16),
+        (True, False, torch.float32),
+        (False, True, torch.float32),
+    ],
+)
+def test_heads_compute_in_half_precision_where_asked_and_pointmaps_never(
+    model: Fast3R, everything: bool, heads: bool, inside: torch.dtype
+) -> None:
+    seen = {}
+    hooks = [
+        model.local_head.out1.register_forward_hook(lambda *call: seen.update(conv=call[2].dtype)),
+        model.local_head.register_forward_hook(lambda *call: seen.update(made=call[2])),
+    ]
+    half = {"half_precision": everything, "half_precision_heads": heads}
+    terms = Objective(ALL, model)(model, plane_sample(8), share=0.0, seed=3, **half)
+    for hook in hooks:
+        hook.remove()
+    assert seen["conv"] == inside
+    assert seen["made"].points.dtype == seen["made"].confidence.dtype == torch.float32
+    assert terms.total.dtype == torch.float32
 
 
 class _Reads(TorchDispatchMode):

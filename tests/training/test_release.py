@@ -11,7 +11,7 @@ from fast3r.models.config_files import write_config
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.weight_files import TRAINING_CONFIG
 from fast3r.training.release import read_card, release
-from tests.training.test_warm_start import SHAPE, matchers
+from tests.training.test_warm_start import SHAPE
 
 CARD = """# Small
 
@@ -32,26 +32,16 @@ Apache-2.0
 """
 
 
-def checkpoint(kind: str, folder: Path) -> tuple[Fast3R, Path]:
+def test_a_released_file_is_the_model_in_half_precision(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    model, path = Fast3R(SHAPE), folder / "last.ckpt"
-    if kind == "plain":
-        content = {"model": model.state_dict(), "matchers": matchers(0).state_dict()}
-        content |= {"step": 3, "spent_s": 120.0}
-    else:
-        state = {f"model.{name}": value for name, value in model.state_dict().items()}
-        content = {"state_dict": state, TRAINING_CONFIG: write_config(SHAPE)}
-        content["progress"] = {"step": 3, "skipped": 0, "spent_s": 120.0}
-    torch.save(content, path)
-    return model, path
-
-
-@pytest.mark.parametrize("kind", ["plain", "lightning"])
-def test_a_released_file_is_the_model_in_half_precision(kind: str, tmp_path: Path) -> None:
-    model, path = checkpoint(kind, tmp_path)
-    card, target = tmp_path / "card.md", tmp_path / "small.safetensors"
+    model = Fast3R(SHAPE)
+    content = {"state_dict": {f"model.{name}": value for name, value in model.state_dict().items()}}
+    content |= {TRAINING_CONFIG: write_config(SHAPE)}
+    content |= {"progress": {"step": 3, "skipped": 0, "spent_s": 120.0}}
+    card, path, target = (tmp_path / name for name in ("card.md", "last.ckpt", "small.safetensors"))
     card.write_text(CARD)
-    release(path, target, card, config=SHAPE)
+    torch.save(content, path)
+    release(path, target, card)
     loaded = fast3r.load_model(target, device="cpu")
     for name, value in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value.bfloat16().float())

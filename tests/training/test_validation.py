@@ -5,8 +5,7 @@ import torch
 
 from fast3r.data.sample import Sample, frame_points
 from fast3r.models.prediction import Pointmap, Prediction
-from fast3r.training.losses import PointmapLoss
-from fast3r.training.objective import Terms
+from fast3r.training.losses import PointmapLoss, Terms
 from fast3r.training.validation import Validation
 from tests.training.tiny import plane_sample
 
@@ -33,7 +32,7 @@ def perfect(sample: Sample) -> list[Prediction]:
 def test_a_perfect_prediction_has_no_error(sample: Sample) -> None:
     found = Validation(pictures=1)
     terms = PointmapLoss()(perfect(sample), sample)
-    found.add(perfect(sample), sample, Terms(terms.total, {"pointmap": terms.total}))
+    found.add(perfect(sample), sample, terms)
     figures = found.figures()
     assert figures["registered"] == 1
     assert (figures["rra15"], figures["rta15"]) == (1, 1)

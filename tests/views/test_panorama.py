@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fast3r.geometry.cameras import pixel_grid, rays_through
+from fast3r.geometry.cameras import pixel_grid, pixels_through, rays_through
 from fast3r.geometry.transforms import rotation_angle_deg
 from fast3r.views.load import load_views
 from fast3r.views.panorama import NUM_FACES, Face, faces_of
@@ -43,9 +43,9 @@ def face_of(view: View) -> Face:
 
 def directions(view: View) -> torch.Tensor:
     """Return the direction of each pixel of a face in the frame of its panorama."""
-    face, affine = face_of(view), view.original_from_network.double()
-    pixels = pixel_grid(view.height, view.width).double().flatten(0, 1)
-    rays = rays_through(pixels @ affine[:2, :2].mT + affine[:2, 2], face.intrinsics)
+    face, grid = face_of(view), pixel_grid(view.height, view.width).double().flatten(0, 1)
+    pixels = pixels_through(view.original_from_network.double(), grid)
+    rays = rays_through(pixels, face.intrinsics)
     rays = rays / rays.norm(dim=-1, keepdim=True)
     return (rays @ face.panorama_from_face.mT).view(view.height, view.width, 3)
 

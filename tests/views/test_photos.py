@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fast3r.views.photos import inspect_photo, read_view
+from fast3r.views.photos import inspect_photos, read_view
 from fast3r.views.sources import PhotoFile
 from fast3r.views.view import View
 
@@ -13,7 +13,8 @@ from .pictures import dots, found_dots, noise, save_turned
 
 
 def view_of(path: Path, size: int = 128) -> View:
-    return read_view(inspect_photo(PhotoFile(path.name, path), size=size, patch=16))
+    (photo,) = inspect_photos(PhotoFile(path.name, path), size=size, patch=16)
+    return read_view(photo)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

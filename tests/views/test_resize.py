@@ -1,23 +1,6 @@
-import numpy as np
 import pytest
-import torch
 
-from fast3r.views.resize import Resize, plan_resize
-
-
-def random_plans() -> list[Resize]:
-    rng = np.random.default_rng(0)
-    plans = []
-    for _ in range(400):
-        height = int(np.exp(rng.uniform(np.log(20), np.log(9000))))
-        width = max(16, int(height * np.exp(rng.uniform(-1.8, 1.8))))
-        patch = int(rng.choice([8, 14, 16]))
-        size = patch * int(rng.integers(14, 40))
-        plans.append(plan_resize(height, width, size=size, patch=patch))
-    return plans
-
-
-PLANS = random_plans()
+from fast3r.views.resize import plan_resize
 
 
 @pytest.mark.parametrize(
@@ -53,32 +36,6 @@ def test_the_short_side_is_the_nearest_multiple_of_the_patch() -> None:
         ideal = 160 * plan.original_height / 1000
         assert plan.height % 16 == 0
         assert abs(plan.height - ideal) < 8.5
-
-
-def test_what_is_shown_lies_within_the_photo() -> None:
-    for plan in PLANS:
-        left, top, right, bottom = plan.box
-        assert 0 <= left < right <= plan.original_width
-        assert 0 <= top < bottom <= plan.original_height
-
-
-def test_the_crop_is_centred_and_never_stretched() -> None:
-    for plan in PLANS:
-        left, top, right, bottom = plan.box
-        assert left + right == pytest.approx(plan.original_width)
-        assert top + bottom == pytest.approx(plan.original_height)
-        assert (right - left) / plan.content_width == pytest.approx(plan.pitch)
-        assert (bottom - top) / plan.content_height == pytest.approx(plan.pitch)
-
-
-def test_the_map_takes_the_corners_of_the_content_to_the_corners_of_what_is_shown() -> None:
-    for plan in PLANS:
-        left, top = plan.padding
-        corners = torch.tensor(
-            [[left, top, 1.0], [left + plan.content_width, top + plan.content_height, 1.0]]
-        )
-        mapped = (plan.original_from_network @ corners.T)[:2].T.flatten()
-        torch.testing.assert_close(mapped, torch.tensor(plan.box), rtol=1e-6, atol=2e-3)
 
 
 @pytest.mark.parametrize("shape", [(2999, 4000), (80, 100), (500, 2000), (1000, 1001)])

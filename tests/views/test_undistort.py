@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fast3r.geometry.cameras import pixel_grid
+from fast3r.geometry.cameras import pixel_grid, pixels_through
 from fast3r.geometry.lenses import Lens
 from fast3r.views.load import load_views
 from fast3r.views.photos import read_again
@@ -22,8 +22,8 @@ PLAIN = Lens("OPENCV", (200.0, 200.0, 120.0, 90.0, 0.0, 0.0, 0.0, 1e-12), WIDTH,
 
 def photo_pixels(view: View) -> torch.Tensor:
     """Return where the original photo shows each pixel of a view."""
-    affine = view.original_from_network.double()
-    ideal = pixel_grid(view.height, view.width).double() @ affine[:2, :2].mT + affine[:2, 2]
+    grid = pixel_grid(view.height, view.width).double()
+    ideal = pixels_through(view.original_from_network.double(), grid)
     assert view.lens is not None
     return view.lens.photo_from_ideal(ideal)
 
@@ -69,8 +69,7 @@ def test_of_a_wide_fisheye_networks_see_the_middle_and_others_more(gradient: Pat
     assert wider is not None
     for seen, field_deg in ((view, NETWORK_FIELD_DEG), (wider, WIDEST_FIELD_DEG)):
         ends = torch.tensor([[0.0, seen.height / 2], [seen.width, seen.height / 2]]).double()
-        affine = seen.original_from_network.double()
-        ideal = ends @ affine[:2, :2].mT + affine[:2, 2]
+        ideal = pixels_through(seen.original_from_network.double(), ends)
         angles_deg = ((ideal[:, 0] - 120) / 70).atan().rad2deg()
         assert (angles_deg[1] - angles_deg[0]).item() == pytest.approx(field_deg, abs=0.01)
 

@@ -34,7 +34,11 @@ def painted(
     color: tuple[int, int, int], kinds: tuple[str, ...] = ("landscape",) * 3
 ) -> Reconstruction:
     """Return a scene whose photos all have one colour."""
-    scene = make_scene(kinds)
+    return repainted(make_scene(kinds), color)
+
+
+def repainted(scene: Reconstruction, color: tuple[int, int, int]) -> Reconstruction:
+    """Return a scene with photos of one colour."""
     rgb = torch.tensor(color, dtype=torch.uint8)
     views = [replace(v, pixels=rgb.expand_as(v.pixels).contiguous()) for v in scene.views]
     return replace(scene, views=views)

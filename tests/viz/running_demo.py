@@ -1,18 +1,20 @@
 """A demo in a process of its own, as visitors meet it."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gradio_client import Client, handle_file
 
@@ -52,6 +54,9 @@ class Demo:
     process: "subprocess.Popen[str]"
     """Where it runs."""
 
+    log: TextIO
+    """What it says on stderr."""
+
     def visitor(self) -> "Visitor":
         """Return somebody who has opened the page."""
         return Visitor(
@@ -61,6 +66,20 @@ class Demo:
     def asked(self) -> set[str]:
         """Return the machines that the demo connected to or looked up."""
         return set((self.temporary / "watched.txt").read_text().split())
+
+    def said(self) -> str:
+        """Return all that it has said on stderr."""
+        self.log.seek(0)
+        return self.log.read()
+
+    def call(self, name: str, body: bytes) -> str:
+        """Return what a program is told that skips the page and its checks."""
+        url = f"{self.url}/gradio_api/call/{name}"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            event = json.load(answer)["event_id"]
+        with urllib.request.urlopen(f"{url}/{event}", timeout=20) as answer:
+            return answer.read().decode()
 
     def files(self, folder: str) -> list[Path]:
         """Return the files in the demo's folder of uploads, or of another kind."""
@@ -102,9 +121,9 @@ class Visitor:
 class Page:
     """What a visitor sees once it is over."""
 
-    def __init__(self, status: Any, view: Any, cameras: Any, depth: Any, still: Any):
+    def __init__(self, status: Any, view: Any, cameras: Any, depth: Any) -> None:
         self.status, self.view = _text(status), _text(view)
-        self.cameras, self.depth, self.still = _text(cameras), _text(depth), _text(still)
+        self.cameras, self.depth = _text(cameras), _text(depth)
 
 
 def _value(update: Any) -> Any:
@@ -137,7 +156,7 @@ def running_demo(*options: str, **environment: str) -> Iterator[Demo]:
             log.seek(0)
             assert url, f"the demo did not start: {log.read()}"
             try:
-                yield Demo(url, Path(folder), process)
+                yield Demo(url, Path(folder), process, log)
             finally:
                 process.terminate()
                 process.wait(30)

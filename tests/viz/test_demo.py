@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fast3r.viz.demo import free_port
 from tests.viz.pages import browser_page
 from tests.viz.running_demo import PHOTOS, Demo, Page, proxy, running_demo, wait_until
 
@@ -47,7 +45,6 @@ def test_photos_become_a_scene_and_are_deleted(demo: Demo) -> None:
     assert "3 of 3 photos found their place" in page.status
     assert all(photo.name in page.cameras for photo in PHOTOS[:3])
     assert "data:image/jpeg" in page.depth
-    assert "data:image/jpeg" in page.still
     assert b"<canvas" in (scene := fetch(address(demo, page.view))) or b"<html" in scene
     names = zipfile.ZipFile(visitor.download("everything")).namelist()
     assert {"fast3r/scene.ply", "fast3r/report.json", "fast3r/cameras.json"} <= set(names)
@@ -122,17 +119,10 @@ def test_too_large_an_upload_is_refused_with_the_limit(demo: Demo, tmp_path: Pat
     assert demo.files("uploads") == []
 
 
-def call(demo: Demo, name: str, *values: object) -> str:
-    """Return what the demo says to a program that skips the page and its checks."""
-    url = f"{demo.url}/gradio_api/call/{name}"
-    body = json.dumps({"data": values}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    return fetch(f"{url}/{json.loads(fetch(request))['event_id']}").decode()
-
-
 @pytest.mark.parametrize("path", ["/etc/hostname", str(PHOTOS[0]), "../a.jpg"])
 def test_files_that_the_visitor_did_not_upload_cannot_be_added(demo: Demo, path: str) -> None:
-    said = call(demo, "add", [{"path": path, "meta": {"_type": "gradio.FileData"}}])
+    files = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
+    said = demo.call("add", json.dumps({"data": [files]}).encode())
     assert "event: complete" not in said or "no longer here" in said
     assert "thumbnails" not in said
 
@@ -143,16 +133,8 @@ def test_files_of_the_machine_cannot_be_fetched(demo: Demo) -> None:
             fetch(f"{demo.url}/gradio_api/file={path}")
 
 
-def test_only_this_machine_is_let_in_and_a_taken_port_is_passed_over(demo: Demo) -> None:
+def test_only_this_machine_is_let_in(demo: Demo) -> None:
     assert demo.url.startswith("http://127.0.0.1:")
-    port = int(demo.url.rpartition(":")[2])
-    assert free_port("127.0.0.1", port) > port
-
-
-def test_port_0_is_any_free_one() -> None:
-    port = free_port("127.0.0.1", 0)
-    with socket.create_server(("127.0.0.1", port)):
-        pass
 
 
 def test_an_example_replaces_what_was_there(demo: Demo) -> None:

@@ -12,19 +12,12 @@ from PIL import Image
 from fast3r.export.framing import look_at
 from fast3r.geometry.cameras import invert_rigid, pinhole, project
 from fast3r.scene.point_cloud import PointCloud, concatenate
-from fast3r.scene.reconstruction import Reconstruction
 from fast3r.viz.lettering import TEXT_COLOR
 from fast3r.viz.stills import depth_strip, render_still, write_still
 from tests.scenes import make_scene, without_cameras
+from tests.viz.pages import painted
 
 BACKGROUND = (246, 246, 244)
-
-
-def painted(kinds: tuple[str, ...], color: tuple[int, int, int]) -> Reconstruction:
-    scene = make_scene(kinds)
-    rgb = torch.tensor(color, dtype=torch.uint8)
-    views = [replace(v, pixels=rgb.expand_as(v.pixels).contiguous()) for v in scene.views]
-    return replace(scene, views=views)
 
 
 def shares(image: np.ndarray) -> dict[str, float]:
@@ -39,7 +32,7 @@ def shares(image: np.ndarray) -> dict[str, float]:
 
 
 def test_the_picture_shows_the_points_and_the_cameras_on_a_light_ground() -> None:
-    image = render_still(painted(("landscape",) * 3, (0, 200, 0)), width=240, height=160)
+    image = render_still(painted((0, 200, 0)), width=240, height=160)
     assert image.size == (240, 160)
     found = shares(np.array(image))
     assert found["green"] > 0.1
@@ -53,7 +46,7 @@ def test_the_same_scene_gives_the_same_picture() -> None:
 
 
 def test_a_picture_from_a_camera_of_the_scene_shows_its_surfaces_in_place() -> None:
-    scene = painted(("landscape",), (0, 200, 0))
+    scene = painted((0, 200, 0), ("landscape",))
     pose = scene.cameras[0].world_from_camera.clone()
     pose[:3, 3] -= 0.3 * pose[:3, 2]
     cloud = scene.point_cloud(min_conf_percentile=0)
@@ -62,7 +55,7 @@ def test_a_picture_from_a_camera_of_the_scene_shows_its_surfaces_in_place() -> N
 
 
 def test_surfaces_seen_from_behind_are_left_out() -> None:
-    scene = painted(("landscape",), (0, 200, 0))
+    scene = painted((0, 200, 0), ("landscape",))
     pose = look_at(
         torch.tensor([0.0, 0, 15]), torch.tensor([0.0, 0, 5]), torch.tensor([0.0, -1, 0])
     )
@@ -72,7 +65,7 @@ def test_surfaces_seen_from_behind_are_left_out() -> None:
 
 
 def test_outlines_are_darker_than_flat_surfaces() -> None:
-    scene = painted(("landscape",) * 3, (200, 200, 200))
+    scene = painted((200, 200, 200))
     cloud = scene.point_cloud(min_conf_percentile=0, max_slant_deg=90)
     pose = scene.cameras[1].world_from_camera
     image = np.array(
@@ -113,7 +106,7 @@ def test_views_of_different_shapes_share_a_strip() -> None:
 
 
 def test_rows_of_the_strip_can_be_named() -> None:
-    scene = painted(("landscape",) * 2, (0, 0, 0))
+    scene = painted((0, 0, 0), ("landscape",) * 2)
     plain, named = (np.array(depth_strip(scene, show_names=shown)) for shown in (False, True))
     changed = (plain != named).any(axis=-1)
     assert changed[:20].any()
@@ -198,14 +191,14 @@ def test_larger_points_cover_more() -> None:
 
 
 def test_cameras_can_be_left_out() -> None:
-    scene = painted(("landscape",) * 3, (0, 200, 0))
+    scene = painted((0, 200, 0))
     image = render_still(scene, width=240, height=160, show_cameras=False)
     assert shares(np.array(image))["orange"] == 0
 
 
 @pytest.mark.parametrize(("width", "height"), [(400, 200), (200, 400)])
 def test_the_points_fill_the_picture_without_being_cut(width: int, height: int) -> None:
-    scene = painted(("landscape",) * 3, (0, 200, 0))
+    scene = painted((0, 200, 0))
     picture = np.array(render_still(scene, width=width, height=height))
     used = (picture != BACKGROUND).any(axis=-1)
     rows, columns = used.any(axis=1).nonzero()[0], used.any(axis=0).nonzero()[0]
@@ -214,7 +207,7 @@ def test_the_points_fill_the_picture_without_being_cut(width: int, height: int) 
 
 
 def test_colours_that_need_words_get_them() -> None:
-    scene = painted(("landscape",) * 3, (0, 200, 0))
+    scene = painted((0, 200, 0))
     plain = np.array(render_still(scene, width=240, height=160))
     legend = np.array(render_still(scene, width=240, height=160, color_by="view"))
     is_text = [(image[130:, :120] == TEXT_COLOR).all(axis=-1).sum() for image in (plain, legend)]

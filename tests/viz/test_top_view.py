@@ -1,7 +1,6 @@
 """Maps of scenes, seen from above."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from PIL import Image
 
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction, Scale
-from fast3r.viz.top_view import render_top_view, write_top_view
+from fast3r.viz.top_view import render_top_view
 from tests.scenes import make_scene, without_cameras
 
 BACKGROUND = (246, 246, 244)
@@ -160,12 +159,6 @@ def test_the_same_scene_gives_the_same_map() -> None:
 def test_names_of_any_script_do_no_harm() -> None:
     views = [replace(v, name=f"写真/{'x' * 80}{k}.jpg") for k, v in enumerate(THREE.views)]
     assert render_top_view(replace(THREE, views=views)).picture.size == (960, 720)
-
-
-def test_a_map_is_written_as_a_picture(tmp_path: Path) -> None:
-    write_top_view(THREE, tmp_path / "map.png")
-    with Image.open(tmp_path / "map.png") as picture:
-        assert picture.size == (960, 720)
 
 
 def test_scenes_without_cameras_or_points_say_so() -> None:

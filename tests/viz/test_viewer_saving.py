@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from fast3r.export.ply import read_points
 from fast3r.scene.reconstruction import Reconstruction, Scale
-from fast3r.viz.selection import only_views
 from fast3r.viz.viewer import saving, selection
 from fast3r.viz.viewer.page import Viewer
+from tests.ply_points import read_points
 from tests.scenes import make_scene, without_cameras
 from tests.viz.pages import painted, viewing
 
@@ -160,7 +159,7 @@ def test_a_still_is_what_the_browser_shows_on_white() -> None:
 
 
 def test_hidden_views_have_a_reason() -> None:
-    scene = only_views(without_cameras(make_scene(), 1), {0, 1}, reason=saving.HIDDEN)
+    scene = saving.only_views(without_cameras(make_scene(), 1), {0, 1})
     assert scene.registered == [0]
     assert scene.failures[1:] == ["too few sure points"] + 2 * ["hidden in the viewer"]
 

@@ -23,20 +23,8 @@ def test_hidden_photos_are_not_shown() -> None:
     assert shown(Settings(hidden=frozenset({0, 3})), SURENESS) == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("sure", "unsure", "expected"),
-    [
-        (True, True, [0, 1, 2, 3]),
-        (True, False, [1, 3]),
-        (False, True, [0, 2]),
-        (False, False, []),
-    ],
-)
-def test_sure_and_unsure_views_are_switched_independently(
-    sure: bool, unsure: bool, expected: list[int]
-) -> None:
-    settings = Settings(sure_views=sure, unsure_views=unsure, sure_from=3.0)
-    assert shown(settings, SURENESS) == expected
+def test_photos_that_are_not_sure_enough_are_not_shown() -> None:
+    assert shown(Settings(sure_from=3.0), SURENESS) == [1, 3]
 
 
 @pytest.mark.parametrize("places", [set(), {0}, {1, 2, 3}, {0, 2, 3, 7}])

@@ -38,7 +38,7 @@ def test_colours_and_pixels_belong_to_their_points() -> None:
     chosen = choose(scene, 1, take_stock(scene, 1), EVERYTHING, 50)
     assert len(chosen) == 50
     torch.testing.assert_close(chosen.points, scene.points_at(1, chosen.pixels))
-    assert torch.equal(chosen.colors, scene.colors(1).flatten(0, 1)[chosen.pixels])
+    assert torch.equal(chosen.colors, scene.views[1].pixels.flatten(0, 1)[chosen.pixels])
 
 
 def test_more_of_a_view_adds_points_and_takes_none_away() -> None:

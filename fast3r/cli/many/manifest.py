@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from fast3r.cli.options.reconstruct import Reconstruct, SceneOptions
-from fast3r.training.receive import receive
+from fast3r.plain_values import receive
 from fast3r.views.sources import VIDEO_SUFFIXES, find_sources, natural_key
 
 _OF_THE_RUN = ("model", "commercial_only", "device", "devices", "talk")

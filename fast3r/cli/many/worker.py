@@ -19,8 +19,8 @@ from fast3r.cli.screen import Screen
 from fast3r.cluster.peers import PeersLostError
 from fast3r.models.checkpoints import load_model
 from fast3r.models.fast3r import Fast3R
+from fast3r.plain_values import receive
 from fast3r.scene.stages import StageRecorder
-from fast3r.training.receive import receive
 
 
 class SceneWorker:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from fast3r.cli.options import common
 from fast3r.cli.options.reconstruct import SceneOptions
 
 
@@ -28,14 +29,7 @@ class Batch(SceneOptions):
     output: Annotated[Path, arg(metavar="DIR")]
     """Folder for the results, where each scene gets one of its name."""
 
-    shard: Annotated[str, arg(metavar="I/N")] = "1/1"
-    """Do only a part, such as 2/8; the summary is of all parts in the folder."""
-
-    jobs: int = 1
-    """Do so many parts at the same time, in processes here or as jobs of a cluster."""
-
-    slurm: Annotated[str | None, arg(metavar="PARTITION")] = None
-    """Send the parts to this partition of a Slurm cluster, and wait for them."""
-
-    hours: float = 24.0
-    """Time limit of a job on a cluster, which is queued again until all is done."""
+    shard: common.Shard = "1/1"
+    jobs: common.Jobs = 1
+    slurm: common.Slurm = None
+    hours: common.Hours = 24.0

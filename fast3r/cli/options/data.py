@@ -1,12 +1,25 @@
 """What `fast3r data` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional, arg
 
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
+
+_Dataset = Annotated[
+    Positional[str],
+    arg(
+        metavar="NAME",
+        help="What is in the folder; a wrong name lists those known.",
+        help_behavior_hint="(required)",
+    ),
+]
+_Split = Annotated[
+    str | None,
+    common.optional("NAME", "Part of the dataset, such as val or test; by default train."),
+]
 
 
 @dataclass(frozen=True)
@@ -20,16 +33,14 @@ class CheckData:
       fast3r data check waymo data/waymo_processed --frames 10000
     """
 
-    name: Annotated[Positional[str], arg(metavar="NAME", help_behavior_hint="(required)")]
-    """What is in the folder; a wrong name lists those known."""
+    name: _Dataset
 
     root: Annotated[Positional[Path], arg(metavar="ROOT")]
     """The folder."""
 
-    split: Annotated[str | None, arg(metavar="NAME")] = None
-    """Part of the dataset, such as val or test; by default train."""
+    split: _Split = None
 
-    frames: Annotated[int | None, arg(metavar="INT")] = None
+    frames: Annotated[int | None, common.optional("INT")] = None
     """Frames to read, spread evenly over the scenes; by default all."""
 
     seed: int = 0
@@ -38,8 +49,7 @@ class CheckData:
     threads: int = 8
     """Frames to read at the same time."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +63,15 @@ class ShowData:
       fast3r data show co3d data/co3d_processed --output co3d.png --samples 3 --views 8
     """
 
-    name: Annotated[Positional[str], arg(metavar="NAME", help_behavior_hint="(required)")]
-    """What is in the folder, or procedural; a wrong name lists those known."""
+    name: _Dataset
 
-    root: Annotated[Positional[Path | None], arg(metavar="ROOT")] = None
+    root: Annotated[Positional[Path | None], common.optional("ROOT")] = None
     """The folder; none for procedural."""
 
     output: Annotated[Path, arg(metavar="FILE")]
     """The picture; its suffix tells the format."""
 
-    split: Annotated[str | None, arg(metavar="NAME")] = None
-    """Part of the dataset, such as val or test; by default train."""
+    split: _Split = None
 
     samples: int = 4
     """Rows of the picture."""
@@ -74,8 +82,7 @@ class ShowData:
     seed: int = 0
     """The same seed draws the same samples."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +102,16 @@ class ConvertData:
     output: Annotated[Positional[Path], arg(metavar="OUTPUT")]
     """Folder for the scene, new or empty; scenes beside each other make a dataset."""
 
-    photos: Annotated[Path | None, arg(metavar="DIR")] = None
+    photos: Annotated[Path | None, common.optional("DIR")] = None
     """Photos of a COLMAP model."""
 
-    depth: Annotated[Path | None, arg(metavar="DIR")] = None
+    depth: Annotated[Path | None, common.optional("DIR")] = None
     """Depth maps of a COLMAP model: stereo/depth_maps, or PHOTO.png, .npy or .npz."""
 
     depth_scale: float = 0.001
     """Depth, in units of the poses, that a value of 1 in a PNG stands for."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK
 
 
 @dataclass(frozen=True)

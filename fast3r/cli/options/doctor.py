@@ -1,10 +1,8 @@
 """What `fast3r doctor` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tyro.conf import OmitArgPrefixes
-
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -15,5 +13,4 @@ class Doctor:
       fast3r doctor
     """
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

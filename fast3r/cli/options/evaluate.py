@@ -1,12 +1,12 @@
 """What `fast3r evaluate` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional, arg
 
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,21 @@ class Evaluate:
       fast3r evaluate scaling --model small
     """
 
-    benchmark: Annotated[Positional[str], arg(metavar="BENCHMARK")] = ""
+    benchmark: Annotated[Positional[str], common.optional("BENCHMARK")] = ""
     """Name of the benchmark."""
 
-    root: Annotated[Positional[Path | None], arg(metavar="ROOT")] = None
+    root: Annotated[Positional[Path | None], common.optional("ROOT")] = None
     """Folder of its dataset, where it has one."""
 
-    methods: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("fast3r", "trivial")
-    """fast3r, fast3r-world-points, fast3r-refined, fast3r-ensemble, colmap-incremental,
-    colmap-global, trivial, or python:MODULE:FUNCTION for any other model."""
+    methods: Annotated[
+        tuple[str, ...],
+        arg(
+            metavar="NAME ...",
+            help="fast3r, fast3r-world-points, fast3r-refined, fast3r-ensemble, "
+            "colmap-incremental, colmap-global, trivial, or python:MODULE:FUNCTION for any other "
+            "model.",
+        ),
+    ] = ("fast3r", "trivial")
 
     model: Annotated[tuple[str, ...], arg(metavar="NAME|PATH ...")] = ("small",)
     """Weights of the fast3r methods; several are measured side by side."""
@@ -39,41 +45,28 @@ class Evaluate:
     output: Annotated[Path, arg(metavar="DIR")] = Path("evaluation")
     """Folder for results and report; made where missing. One folder may hold many benchmarks."""
 
-    views: Annotated[tuple[int, ...], arg(metavar="INT ...")] = ()
+    views: Annotated[tuple[int, ...], common.optional("INT ...")] = ()
     """Photos of a case, each number a benchmark of its own; by default those of papers."""
 
-    variant: Annotated[str | None, arg(metavar="NAME")] = None
+    variant: Annotated[str | None, common.optional("NAME")] = None
     """Protocol, where a benchmark has several; by default its first."""
 
-    cases: Annotated[int | None, arg(metavar="INT")] = None
+    cases: Annotated[int | None, common.optional("INT")] = None
     """Use only so many cases, evenly chosen."""
 
-    size: Annotated[int | None, arg(metavar="PX")] = None
-    """Long side of the photos as our models see them; by default what each was made for."""
-
-    device: Annotated[str, arg(metavar="NAME")] = "auto"
-    """Where our models compute: auto, cuda, cuda:1, mps, cpu."""
-
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of our models' transformer; auto is bfloat16 where CUDA devices have it."""
+    size: common.Size = None
+    device: common.Device = "auto"
+    precision: common.Precision = "auto"
 
     seed: int = 0
     """Of everything random in the methods."""
 
-    shard: Annotated[str, arg(metavar="I/N")] = "1/1"
-    """Do only a part, such as 2/8; the report is of all parts in the folder."""
+    shard: common.Shard = "1/1"
+    jobs: common.Jobs = 1
+    slurm: common.Slurm = None
+    hours: common.Hours = 24.0
 
-    jobs: int = 1
-    """Do so many parts at the same time, in processes here or as jobs of a cluster."""
-
-    slurm: Annotated[str | None, arg(metavar="PARTITION")] = None
-    """Send the parts to this partition of a Slurm cluster, and wait for them."""
-
-    hours: float = 24.0
-    """Time limit of a job on a cluster."""
-
-    report_only: FlagCreatePairsOff[bool] = False
+    report_only: common.Flag = False
     """Only write the report of the results that are there."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

@@ -1,12 +1,11 @@
 """What `fast3r export` can be told."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import arg
 
-from fast3r.cli.options.common import Formats, Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -20,18 +19,14 @@ class Export:
       fast3r export out --output web --format html --min-conf-percentile 50
     """
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
-    """A scene.npz, or the folder that holds it."""
-
-    output: Annotated[Path, arg(metavar="DIR")]
-    """Folder for the results; made where missing."""
-
-    format: Formats = ()
-    """Of ply, colmap, colmap-text, bundler, transforms, splat, glb, laz, mesh, depth, npz, html,
-    still (a picture), all."""
-
-    min_conf_percentile: float = 30.0
-    """Percentage of each photo's points, the least sure ones, that point clouds leave out."""
-
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    scene: common.SavedScene
+    output: common.Output
+    format: Annotated[
+        common.Formats,
+        arg(
+            help="Of ply, colmap, colmap-text, bundler, transforms, splat, glb, laz, mesh, depth, "
+            "npz, html, still (a picture), all."
+        ),
+    ] = ()
+    min_conf_percentile: common.MinConfPercentile = 30.0
+    talk: common.TalkOptions = common.USUAL_TALK

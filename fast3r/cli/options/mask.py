@@ -1,12 +1,12 @@
 """What `fast3r mask` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import arg
 
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -23,28 +23,22 @@ class Mask:
       fast3r reconstruct photos/ --output out --masks masks
     """
 
-    photos: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="PHOTOS", help_behavior_hint="(required)")
-    ]
-    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
+    photos: common.Photos
 
     output: Annotated[Path, arg(metavar="DIR")]
     """Folder for the masks; made where missing."""
 
-    remove: tuple[Literal["sky", "people", "turntable"], ...] = ()
+    remove: Annotated[
+        tuple[Literal["sky", "people", "turntable"], ...],
+        common.optional("{sky,people,turntable} ..."),
+    ] = ()
     """What to find: the sky, people (needs fast3r[masks]), what stands still behind a turntable."""
 
-    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
-    """Frames to take from each second of a video; the same as for the reconstruction."""
-
-    num_frames: Annotated[int | None, arg(metavar="INT")] = None
-    """Frames to take from each video, instead of --fps."""
-
-    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
-    """Where the page listens; 0.0.0.0 lets other machines in."""
+    fps: common.Fps = None
+    num_frames: common.NumFrames = None
+    host: common.Host = "127.0.0.1"
 
     port: int = 7862
     """Where the page listens; the next free one is taken where it is in use."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

@@ -1,12 +1,10 @@
 """What `fast3r plan` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
-
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -19,40 +17,20 @@ class Plan:
       fast3r plan photos/ --json
     """
 
-    photos: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="PHOTOS", help_behavior_hint="(required)")
-    ]
-    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
+    photos: common.Photos
+    model: common.Model = "small"
+    device: common.Device = "auto"
+    precision: common.Precision = "auto"
+    memory_gib: common.MemoryGib = None
+    chunk_views: common.ChunkViews = None
+    size: common.Size = None
+    fps: common.Fps = None
+    num_frames: common.NumFrames = None
 
-    model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
-    """small (bundled), large (the published one), or a folder with weights."""
-
-    device: Annotated[str, arg(metavar="NAME")] = "auto"
-    """Where to compute: auto, cuda, cuda:1, mps, cpu."""
-
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the transformer; auto leaves it to the plan."""
-
-    memory_gib: Annotated[float | None, arg(metavar="GIB")] = None
-    """Memory that the run may take, of the device or else the host; by default most of the free."""
-
-    chunk_views: Annotated[int | None, arg(metavar="N")] = None
-    """Use overlapping chunks of N photos; by default only where one pass does not fit."""
-
-    size: Annotated[int | None, arg(metavar="PX")] = None
-    """Long side of the photos as the network sees them; by default what the model was made for."""
-
-    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
-    """Frames to take from each second of a video."""
-
-    num_frames: Annotated[int | None, arg(metavar="INT")] = None
-    """Frames to take from each video, instead of --fps."""
-
-    masks: Annotated[Path | None, arg(metavar="DIR")] = None
+    masks: Annotated[Path | None, common.optional("DIR")] = None
     """Folder of masks, named like the photos: what they hide costs less."""
 
-    json: FlagCreatePairsOff[bool] = False
+    json: common.Flag = False
     """Print JSON."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

@@ -1,12 +1,10 @@
 """What `fast3r refine` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
-
-from fast3r.cli.options.common import Formats, Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -22,31 +20,18 @@ class Refine:
       fast3r refine out --output refined --priors known.json
     """
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
-    """A scene.npz, or the folder that holds it."""
+    scene: common.SavedScene
+    output: common.Output
 
-    output: Annotated[Path, arg(metavar="DIR")]
-    """Folder for the results; made where missing."""
-
-    photos: Annotated[Path | None, arg(metavar="DIR")] = None
+    photos: Annotated[Path | None, common.optional("DIR")] = None
     """Where the photos are now; by default where they were."""
 
-    format: Formats = ()
-    """Also colmap, colmap-text, bundler, transforms, splat, glb, laz, mesh, depth, html, still
-    (a picture), all."""
+    format: common.Formats = ()
 
     intrinsics: Literal["auto", "shared", "own"] = "auto"
     """Shared by photos of one camera and size, each photo's own, or what explains the photos."""
 
-    priors: Annotated[Path | None, arg(metavar="FILE")] = None
-    """What you know, as JSON or YAML: intrinsics, poses, GPS, distances and more; see
-    docs/priors.md."""
-
-    seed: int = 0
-    """The same seed gives the same result."""
-
-    min_conf_percentile: float = 30.0
-    """Percentage of each photo's points, the least sure ones, that point clouds leave out."""
-
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    priors: common.Priors = None
+    seed: common.Seed = 0
+    min_conf_percentile: common.MinConfPercentile = 30.0
+    talk: common.TalkOptions = common.USUAL_TALK

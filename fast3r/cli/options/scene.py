@@ -1,16 +1,13 @@
 """What `fast3r scene` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
-from fast3r.cli.options.common import Formats, Talk
-
-_Photos = Annotated[
-    Positional[tuple[str, ...]], arg(metavar="PHOTOS", help_behavior_hint="(required)")
-]
+from fast3r.cli.options import common
+from fast3r.cli.options.common import optional, required
 
 
 @dataclass(frozen=True)
@@ -29,58 +26,48 @@ class Scene:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Changed:
-    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
-    """A scene.npz, or the folder that holds it."""
+class _Standing:
+    scene: common.SavedScene
+    output: common.Output
+    talk: common.TalkOptions = common.USUAL_TALK
 
-    output: Annotated[Path, arg(metavar="DIR")]
-    """Folder for the results; made where missing."""
 
-    format: Formats = ()
-    """Also colmap, colmap-text, transforms, glb, laz, depth, html, still (picture), or all."""
+@dataclass(frozen=True, kw_only=True)
+class Changed(_Standing):
+    """What actions have in common that write a scene."""
 
-    min_conf_percentile: float = 30.0
-    """Percentage of each photo's points, the least sure ones, that point clouds leave out."""
-
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    format: common.Formats = ()
+    min_conf_percentile: common.MinConfPercentile = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
-    """small (bundled), large (the published one), a folder with weights, or a hub repository."""
-
-    device: Annotated[str, arg(metavar="NAME")] = "auto"
-    """Where to compute: auto, cuda, cuda:1, mps, cpu."""
-
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the transformer; auto is bfloat16 on CUDA devices that have it."""
-
-    size: Annotated[int | None, arg(metavar="PX")] = None
-    """Long side of the photos as the network sees them; by default what the model was made for."""
-
-    seed: int = 0
-    """The same seed gives the same result."""
+    model: common.Model = "small"
+    device: common.Device = "auto"
+    precision: common.Precision = "auto"
+    size: common.Size = None
+    seed: common.Seed = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Beside(_Seen):
-    references: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ()
+    photos: common.Photos
+
+    references: Annotated[tuple[str, ...], optional("NAME ...")] = ()
     """Photos of the scene to compare with; by default those most like the new ones."""
 
     max_references: int = 8
     """Photos of the scene that are chosen for each pass, at most."""
 
-    exact: FlagCreatePairsOff[bool] = False
+    exact: common.Flag = False
     """First try features shared with the scene; for scenes with exact cameras, from --refine."""
 
-    masks: Annotated[Path | None, arg(metavar="DIR")] = None
+    masks: Annotated[Path | None, optional("DIR")] = None
     """Folder of images, named like the new photos, that are black where the scene is not."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddToScene(_Beside, _Changed):
+class AddToScene(_Beside, Changed):
     """Find the place of more photos in a scene; what stands stays as it is, bit by bit.
 
     Writes scene.npz, cameras.json, scene.ply and added.json, which tells what became of each photo,
@@ -91,15 +78,9 @@ class AddToScene(_Beside, _Changed):
       fast3r scene add out new1.jpg new2.jpg --output grown --format colmap
     """
 
-    photos: _Photos
-    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
-
-    photos_at_once: int = 8
-    """New photos of each pass."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class LocalizeInScene(_Beside):
+class LocalizeInScene(_Beside, _Standing):
     """Find where photos were taken in a scene, each by itself; the scene does not change.
 
     Writes cameras.json, in the world of the scene, and localized.json, which tells what each camera
@@ -110,21 +91,9 @@ class LocalizeInScene(_Beside):
       fast3r scene localize refined frames/ --output found --exact
     """
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
-    """A scene.npz, or the folder that holds it."""
-
-    photos: _Photos
-    """A folder, image files, a pattern such as 'photos/*.jpg', or a video."""
-
-    output: Annotated[Path, arg(metavar="DIR")]
-    """Folder for the results; made where missing."""
-
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveFromScene(_Changed):
+class RemoveFromScene(Changed):
     """Leave photos out of a scene; the others stay as they are, bit by bit.
 
     Writes scene.npz, cameras.json and scene.ply, and prints the name of the output folder.
@@ -134,14 +103,12 @@ class RemoveFromScene(_Changed):
       fast3r scene remove out IMG_7 IMG_9 --output rest
     """
 
-    names: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(required)")
-    ]
+    names: Annotated[Positional[tuple[str, ...]], required("NAME")]
     """Photos of the scene, with or without folders and ending."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeScenes(_Seen, _Changed):
+class MergeScenes(_Seen, Changed):
     """Bring two scenes together, by common photos, or by a pass over photos of both.
 
     Common photos are those of equal content, whatever they are called. The model is only loaded
@@ -154,15 +121,12 @@ class MergeScenes(_Seen, _Changed):
       fast3r scene merge day1/scene.npz day2/scene.npz --output both --model large
     """
 
-    other: Annotated[Positional[Path], arg(metavar="OTHER")]
+    other: Annotated[Positional[Path], required("OTHER")]
     """The second scene, likewise."""
-
-    max_bridge_views: int = 16
-    """Photos of the pass over both, half of them from each scene."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignScene(_Changed):
+class AlignScene(Changed):
     """Give a scene another unit, origin or vertical; its shape stays.
 
     Writes scene.npz, cameras.json and scene.ply, and prints the name of the output folder. Points
@@ -174,7 +138,7 @@ class AlignScene(_Changed):
       fast3r scene align out --distance a.jpg:812,640 a.jpg:1120,655 0.9 --output metric
     """
 
-    up: Literal["upright", "ground"] | None = None
+    up: Annotated[Literal["upright", "ground"] | None, optional("upright|ground")] = None
     """The z axis points up: the photos were taken upright, or the largest plane below is level."""
 
     distance: Annotated[
@@ -182,11 +146,10 @@ class AlignScene(_Changed):
     ] = ()
     """A length that was measured, which makes the unit the metre; may be given several times."""
 
-    origin: Annotated[str | None, arg(metavar="NAME|cameras")] = None
+    origin: Annotated[str | None, optional("NAME|cameras")] = None
     """Photo whose camera becomes the origin, or 'cameras' for the middle of all."""
 
-    seed: int = 0
-    """The same seed gives the same result."""
+    seed: common.Seed = 0
 
 
 SceneCommand = AddToScene | LocalizeInScene | RemoveFromScene | MergeScenes | AlignScene

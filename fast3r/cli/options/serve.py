@@ -1,12 +1,12 @@
 """What `fast3r serve` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, UseAppendAction, arg
+from tyro.conf import arg
 
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,21 @@ class Serve:
     folder: Annotated[Path, arg(metavar="DIR")] = Path("fast3r-jobs")
     """Where jobs and results are kept; made where missing."""
 
-    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
-    """Where to listen; 0.0.0.0 lets other machines in."""
+    host: common.Host = "127.0.0.1"
 
     port: int = 8000
     """Where to listen; 0 takes a free one."""
 
-    api_key_file: Annotated[Path | None, arg(metavar="FILE")] = None
+    api_key_file: Annotated[Path | None, common.optional("FILE")] = None
     """File that holds the key, instead of FAST3R_API_KEY."""
 
-    model: Annotated[str, arg(metavar="NAME|PATH")] = "small"
-    """small (bundled), large (the published one), a folder with weights, or a hub repository."""
+    model: common.Model = "small"
+    commercial_only: common.CommercialOnly = False
 
-    commercial_only: FlagCreatePairsOff[bool] = False
-    """Refuse weights that do not say that they may be used commercially, such as large."""
-
-    device: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
+    device: Annotated[common.Texts, arg(metavar="NAME")] = ()
     """Where to compute: auto, cuda, cuda:1, mps, cpu; repeat it for one worker on each."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the transformer; auto is bfloat16 on CUDA devices that have it."""
+    precision: common.Precision = "auto"
 
     max_queue: int = 20
     """Jobs that may wait; further ones are told to come back later."""
@@ -62,5 +57,4 @@ class Serve:
     keep_hours: float = 24.0
     """Time until results are deleted."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

@@ -1,11 +1,11 @@
 """What `fast3r train` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional
 
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,10 @@ class Train:
       fast3r train preset=finetune data.photos.sources.mine.root=my_scenes
     """
 
-    overrides: Annotated[Positional[tuple[str, ...]], arg(metavar="KEY=VALUE")] = ()
+    overrides: Annotated[Positional[tuple[str, ...]], common.optional("KEY=VALUE")] = ()
     """preset=NAME and changes; docs/training.md lists the keys, and a wrong one is told."""
 
-    show: FlagCreatePairsOff[bool] = False
+    show: common.Flag = False
     """Print the whole config instead of training."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

@@ -1,12 +1,8 @@
 """What `fast3r view` can be told."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
+from dataclasses import dataclass
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
-
-from fast3r.cli.options.common import Talk
+from fast3r.cli.options import common
 
 
 @dataclass(frozen=True)
@@ -21,14 +17,10 @@ class View:
       ssh -L 8080:127.0.0.1:8080 server fast3r view out    (then open http://127.0.0.1:8080)
     """
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help_behavior_hint="(required)")]
-    """A scene.npz, or the folder that holds it."""
-
-    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
-    """Where to listen; 0.0.0.0 lets other machines in."""
+    scene: common.SavedScene
+    host: common.Host = "127.0.0.1"
 
     port: int = 8080
     """Where to listen; if it is taken, or 0, a free one is."""
 
-    talk: OmitArgPrefixes[Talk] = field(default_factory=Talk)
-    """Common to all commands."""
+    talk: common.TalkOptions = common.USUAL_TALK

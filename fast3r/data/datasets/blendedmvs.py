@@ -10,12 +10,17 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Shaped
 
-from fast3r.data.dataset import Dataset, check_layout
-from fast3r.data.datasets.camera_text import inverse_rigid, numbers, read_mvsnet_camera, rigid
-from fast3r.data.datasets.paired_scenes import Overlaps, PairedScenes, pair_columns
-from fast3r.data.frame import BrokenFrameError, Frame
+from fast3r.data.dataset import check_layout
+from fast3r.data.datasets.cameras import (
+    inverse_rigid,
+    numbers,
+    read_mvsnet_camera,
+    read_mvsnet_pairs,
+    rigid,
+)
+from fast3r.data.datasets.paired_scenes import Overlaps, PairedScenes, pair_columns, whole_numbers
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
 from fast3r.data.reading import (
-    checked_frame,
     read_array,
     read_arrays,
     read_depth_pfm,
@@ -47,7 +52,9 @@ _MAX_RATIO, _MAX_RATIO_TO_FIRST = 100.0, 10.0
 _TRIES = 20
 
 
-def open_blendedmvs(root: Path, split: Literal["train", "val"] = "train") -> Dataset:
+def open_blendedmvs(
+    root: Path, split: Literal["train", "val"] = "train"
+) -> "BlendedMVS | PreprocessedBlendedMVS":
     """Return BlendedMVS as it is published or as DUSt3R preprocesses it, whichever is there.
 
     Raises:
@@ -83,13 +90,9 @@ class BlendedMVS:
         if not self.scenes:
             raise ValueError(f"{self.root}: no scene there belongs to the split {self.split!r}")
 
-    @property
+    @cached_property
     def scenes(self) -> tuple[str, ...]:
         """Names of the scenes of the split, sorted."""
-        return self._scenes
-
-    @cached_property
-    def _scenes(self) -> tuple[str, ...]:
         names = sorted(path.parent.parent.name for path in self.root.glob("*/cams/pair.txt"))
         return tuple(name for name in names if _is_held_out(name) == (self.split == "val"))
 
@@ -99,7 +102,7 @@ class BlendedMVS:
         Raises:
             BrokenFrameError: The list cannot be read.
         """
-        return list(_read_neighbours(self.root / scene))
+        return list(read_mvsnet_pairs(self.root / scene / "cams" / "pair.txt"))
 
     def draw(self, scene: str, views: int, dice: np.random.Generator) -> list[str]:
         """Return the names of `views` frames that overlap, directly or through others.
@@ -112,7 +115,7 @@ class BlendedMVS:
             BrokenFrameError: The scene has no usable frames, or none that fit together.
         """
         reach = _reach_of_usable(self.root / scene)
-        neighbours = _read_neighbours(self.root / scene)
+        neighbours = read_mvsnet_pairs(self.root / scene / "cams" / "pair.txt")
         graph = {name: neighbours[name] for name in reach}
         for _ in range(_TRIES):
             drawn = draw_connected(graph, views, dice)
@@ -166,13 +169,16 @@ blendedmvs_pairs.npy          scene (two numbers), frame, other frame, score
         Raises:
             BrokenFrameError: It cannot be read.
         """
-        highs, lows, first, second = pair_columns(read_array(path), 4, path)
+        high, low, first, second = pair_columns(read_array(path), 4, path)
+        highs, lows = _words(high, path), _words(low, path)
         # The low part of the number tells scenes apart.
         unique, examples, places = np.unique(lows, return_index=True, return_inverse=True)
         parts = zip(highs[examples].tolist(), unique.tolist(), strict=True)
         scenes = [f"{high:08x}{low:016x}" for high, low in parts]
-        frames = [f"{number:08d}" for number in range(int(max(first.max(), second.max())) + 1)]
-        pairs = np.stack([places, first.astype(np.int64), second.astype(np.int64)])
+        ends = np.stack([whole_numbers(column, path) for column in (first, second)])
+        numbers, ends_of_pairs = np.unique(ends, return_inverse=True)
+        frames = [f"{number:08d}" for number in numbers.tolist()]
+        pairs = np.stack([places, *ends_of_pairs.reshape(2, -1)])
         return Overlaps(scenes, frames, pairs, source=path)
 
     def is_held_out(self, scene: str) -> bool:
@@ -188,12 +194,20 @@ blendedmvs_pairs.npy          scene (two numbers), frame, other frame, score
         intrinsics, rotation, position = read_arrays(
             path, "intrinsics", "R_cam2world", "t_cam2world"
         )
-        if rotation.shape != (3, 3) or position.shape != (3,):
+        are_numbers = rotation.dtype.kind == position.dtype.kind == "f"
+        if rotation.shape != (3, 3) or position.shape != (3,) or not are_numbers:
             raise BrokenFrameError(
                 f"{path}: R_cam2world and t_cam2world have shapes {rotation.shape} and "
-                f"{position.shape}; expected (3, 3) and (3,)"
+                f"{position.shape}; expected (3, 3) and (3,), of numbers"
             )
         return intrinsics, rigid(rotation, position)
+
+
+def _words(column: Shaped[np.ndarray, " pairs"], source: Path) -> Shaped[np.ndarray, " pairs"]:
+    """Return a column of parts of the names of scenes, each up to 16 hexadecimal digits."""
+    if column.dtype.kind not in "iu":
+        raise BrokenFrameError(f"{source}: scenes have {column.dtype}; expected whole numbers")
+    return column
 
 
 def _is_held_out(scene: str) -> bool:
@@ -201,34 +215,12 @@ def _is_held_out(scene: str) -> bool:
     return bool(_SCENE_NAME.fullmatch(scene)) and int(scene[8:], 16) % 10 == 0
 
 
-def _read_neighbours(folder: Path) -> dict[str, list[str]]:
-    """Return the frames of a scene, each with those that see the same surface.
-
-    After the number of frames, `pair.txt` has two lines a frame: its number; then how many others,
-    and number and score of each.
-    """
-    path = folder / "cams" / "pair.txt"
-    rows = [line.split() for line in read_lines(path) if line][1:]
-    graph = {}
-    for (frame, *_), (_, *others) in zip(rows[::2], rows[1::2], strict=False):
-        graph[_frame_name(frame, path)] = [_frame_name(other, path) for other in others[::2]]
-    if not graph:
-        raise BrokenFrameError(f"{path}: lists no frames; expected two lines a frame")
-    return graph
-
-
-def _frame_name(number: str, source: Path) -> str:
-    if not number.isdecimal():
-        raise BrokenFrameError(f"{source}: has {number!r}; expected the number of a frame")
-    return f"{int(number):08d}"
-
-
 # A scene's frames stay the same, and reading all cameras at every draw would take long.
 @lru_cache(maxsize=1024)
 def _reach_of_usable(folder: Path) -> Mapping[str, float]:
     """Return the largest depth of each frame that may be drawn."""
     reach, reasons = {}, []
-    for name in _read_neighbours(folder):
+    for name in read_mvsnet_pairs(folder / "cams" / "pair.txt"):
         try:
             reach[name] = _reach(folder, name)
         except BrokenFrameError as reason:

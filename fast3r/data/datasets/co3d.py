@@ -6,15 +6,10 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Shaped
 
-from fast3r.data.datasets.conventions import from_integer_centres
+from fast3r.data.datasets.cameras import from_integer_centres
 from fast3r.data.datasets.selected_sequences import SelectedSequences
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import (
-    checked_frame,
-    read_arrays,
-    read_depth_png,
-    read_image,
-)
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_arrays, read_depth_png, read_image
 
 _FULL_SCALE = 65535
 """Stored value of a depth map's `maximum_depth`."""
@@ -66,4 +61,4 @@ selected_seqs_{split}.json                            {{category: {{sequence: [f
 
 
 def _is_length(number: Shaped[np.ndarray, "..."]) -> bool:
-    return number.size == 1 and bool(np.isfinite(number).all() and (number > 0).all())
+    return number.size == 1 and number.dtype.kind in "iuf" and 0 < number.item() < np.inf

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import intrinsics_matrix, inverse_rigid, rigid
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_image
+from fast3r.data.datasets.cameras import intrinsics_matrix, inverse_rigid, rigid
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_image
 
 _LAYOUT = """
 apple/frame_annotations.jgz
@@ -27,6 +27,9 @@ _MIN_QUALITY = 0.5
 
 _MAX_TRANSLATION = 1e5
 """A camera beyond this was lost by COLMAP."""
+
+_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What is raised where JSON holds something else than expected."""
 
 _OPENCV_FROM_PYTORCH3D = np.diag([-1.0, -1.0, 1.0])
 
@@ -69,58 +72,93 @@ class Co3dRaw:
         if found is None:
             raise BrokenFrameError(f"{source}: has no frame {frame} of {sequence}")
         image = read_image(self.root / scene / "images" / f"{frame}.jpg")
-        rotation = _OPENCV_FROM_PYTORCH3D @ np.array(found["R"]).T
-        translation = _OPENCV_FROM_PYTORCH3D @ np.array(found["T"])
+        intrinsics, rotation, translation = _camera(found, source, *image.shape[:2])
         if np.abs(translation).max() > _MAX_TRANSLATION:
             raise BrokenFrameError(f"{source}: {scene}/{frame} lies at {translation.tolist()}")
         return checked_frame(
             name=frame,
             image=image,
             depth=None,
-            intrinsics=_intrinsics(found, *image.shape[:2]),
+            intrinsics=intrinsics,
             world_from_camera=inverse_rigid(rigid(rotation, translation)),
             source=source,
         )
 
 
-def _intrinsics(viewpoint: Mapping[str, Any], height: int, width: int) -> np.ndarray:
-    """Return intrinsics from PyTorch3D's, whose axes point left and up from the centre."""
-    isotropic = viewpoint.get("intrinsics_format") == "ndc_isotropic"
+def _camera(
+    viewpoint: Mapping[str, Any], source: Path, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return intrinsics, rotation and translation in OpenCV's axes.
+
+    PyTorch3D's axes point left and up from the centre.
+
+    Raises:
+        BrokenFrameError: The numbers are none, or not as many as they should be.
+    """
     half = np.array([width, height]) / 2
-    unit_px = np.full(2, half.min()) if isotropic else half
-    focal_px = np.array(viewpoint["focal_length"]) * unit_px
-    centre_px = half - np.array(viewpoint["principal_point"]) * unit_px
-    return intrinsics_matrix(*focal_px, *centre_px)
+    try:
+        isotropic = viewpoint.get("intrinsics_format") == "ndc_isotropic"
+        unit_px = np.full(2, half.min()) if isotropic else half
+        focal_px = _numbers(viewpoint["focal_length"], 2) * unit_px
+        centre_px = half - _numbers(viewpoint["principal_point"], 2) * unit_px
+        rotation = _OPENCV_FROM_PYTORCH3D @ _numbers(viewpoint["R"], 3, 3).T
+        translation = _OPENCV_FROM_PYTORCH3D @ _numbers(viewpoint["T"], 3)
+    except _MISFITS as error:
+        raise BrokenFrameError(
+            f"{source}: has a camera {viewpoint!r:.200} ({error!r}); "
+            "expected focal_length, principal_point, R and T"
+        ) from error
+    return intrinsics_matrix(*focal_px, *centre_px), rotation, translation
+
+
+def _numbers(values: Any, *shape: int) -> np.ndarray:
+    numbers = np.array(values, dtype=np.float64)
+    if numbers.shape != shape or not np.isfinite(numbers).all():
+        raise ValueError(f"{values!r:.50} is not {shape} finite numbers")
+    return numbers
 
 
 def _listed(category: Path, listing: Path) -> dict[str, list[str]]:
     """Return the frames of the listed sequences whose cameras are good."""
-    sequences = _json(category / "sequence_annotations.jgz")
-    good = {
-        entry["sequence_name"]
-        for entry in sequences
-        if (entry.get("viewpoint_quality_score") or 0) > _MIN_QUALITY
-    }
+    path = category / "sequence_annotations.jgz"
+    sequences, listed = _json(path), _json(listing)
     frames: dict[str, list[tuple[int, str]]] = {}
-    for sequence, number, path in _json(listing).get("test", []):
-        if sequence in good:
-            scene = f"{category.name}/{sequence}"
-            frames.setdefault(scene, []).append((number, Path(path).stem))
+    try:
+        good = {
+            str(entry["sequence_name"])
+            for entry in sequences
+            if float(entry.get("viewpoint_quality_score") or 0) > _MIN_QUALITY
+        }
+        for sequence, number, photo in listed.get("test", []):
+            if str(sequence) in good:
+                scene = f"{category.name}/{sequence}"
+                frames.setdefault(scene, []).append((int(number), Path(photo).stem))
+    except _MISFITS as error:
+        raise BrokenFrameError(
+            f"{path} and {listing} are not understood ({error!r}); expected names of sequences "
+            "with their quality, and a list `test` of sequence, number and photo"
+        ) from error
     return {scene: [name for _, name in sorted(found)] for scene, found in frames.items()}
 
 
 @lru_cache(maxsize=1)
 def _cameras(path: Path) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     """Return PyTorch3D's camera of each frame, by the names of its sequence and itself."""
-    return {
-        (entry["sequence_name"], Path(entry["image"]["path"]).stem): entry["viewpoint"]
-        for entry in _json(path)
-    }
+    try:
+        return {
+            (str(entry["sequence_name"]), Path(entry["image"]["path"]).stem): entry["viewpoint"]
+            for entry in _json(path)
+        }
+    except _MISFITS as error:
+        raise BrokenFrameError(
+            f"{path}: is not understood ({error!r}); expected a sequence_name, an image with its "
+            "path and a viewpoint of each photo"
+        ) from error
 
 
 def _json(path: Path) -> Any:
     try:
         content = path.read_bytes()
         return json.loads(gzip.decompress(content) if path.suffix == ".jgz" else content)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise BrokenFrameError(f"{path}: {error}; expected JSON") from error

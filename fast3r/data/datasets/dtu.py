@@ -7,18 +7,14 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import inverse_rigid, read_mvsnet_camera
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import (
-    checked_frame,
-    read_array,
-    read_depth_pfm,
-    read_image,
-    read_lines,
-    read_mask,
-    without_unknown,
+from fast3r.data.datasets.cameras import (
+    from_integer_centres,
+    inverse_rigid,
+    read_mvsnet_camera,
+    read_mvsnet_pairs,
 )
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_array, read_depth_pfm, read_image, read_mask, without_unknown
 
 _LAYOUT = """
 scan1/images/00000000.jpg         or .png
@@ -76,12 +72,10 @@ class Dtu:
             BrokenFrameError: `pair.txt` cannot be read or lacks the frame.
         """
         source = self.root / scene / "pair.txt"
-        # Lines after the first go in pairs: a frame; the number of others, then one and its score.
-        lines = [line.split() for line in read_lines(source) if line][1:]
-        for (number, *_), (_, *others) in zip(lines[::2], lines[1::2], strict=False):
-            if number.isdigit() and int(number) == int(frame):
-                return [f"{int(other):08}" for other in others[::2]]
-        raise BrokenFrameError(f"{source}: lists no frames for {frame}")
+        others = read_mvsnet_pairs(source).get(frame)
+        if others is None:
+            raise BrokenFrameError(f"{source}: lists no frames for {frame}")
+        return others
 
     def read(self, scene: str, frame: str) -> Frame:
         """Return one frame.

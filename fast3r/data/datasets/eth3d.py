@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import (
+from fast3r.data.datasets.cameras import (
     intrinsics_matrix,
     inverse_rigid,
     numbers,
     rigid,
     rotation_of_quaternion,
 )
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_image, read_lines, without_unknown
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_image, read_lines, read_raw_depth
 
 _LAYOUT = """
 courtyard/images/dslr_images/DSC_0286.JPG               archive courtyard_dslr_jpg.7z
@@ -89,22 +89,6 @@ class Eth3d:
         if camera is None:
             raise BrokenFrameError(f"{source / 'images.txt'}: has no photo {frame}")
         return camera
-
-
-def read_raw_depth(path: Path, height: int, width: int) -> Float32[np.ndarray, "height width"]:
-    """Return the depths of a file of nothing but float32 numbers, row by row.
-
-    Raises:
-        BrokenFrameError: It is missing or has another number of bytes.
-    """
-    if not path.is_file():
-        raise BrokenFrameError(f"{path}: no such file; expected a depth map")
-    found, expected = path.stat().st_size, 4 * height * width
-    if found != expected:
-        raise BrokenFrameError(
-            f"{path}: has {found} bytes; expected {expected}, for {width}x{height} px"
-        )
-    return without_unknown(np.fromfile(path, "<f4").reshape(height, width))
 
 
 @lru_cache(maxsize=4)

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.conventions import from_integer_centres, read_json
-from fast3r.data.frame import BrokenFrameError, Frame
+from fast3r.data.datasets.cameras import from_integer_centres
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
 from fast3r.data.reading import (
-    checked_frame,
     read_depth_exr,
     read_image,
+    read_json,
     read_lines,
 )
 from fast3r.data.sampling import draw_window
@@ -54,10 +54,10 @@ class Habitat:
         if not self.scenes:
             raise ValueError(f"{self._index} lists no scenes; run find_scenes.py again")
 
-    @property
+    @cached_property
     def scenes(self) -> tuple[str, ...]:
         """The scenes as `folder/number`, sorted."""
-        return self._scenes
+        return tuple(sorted(line for line in read_lines(self._index) if line))
 
     def frames(self, scene: str) -> list[str]:
         """Return the names of a scene's five views."""
@@ -93,10 +93,6 @@ class Habitat:
     def _index(self) -> Path:
         return self.root / f"Habitat_{self.listed}_scenes_{self.split}.txt"
 
-    @cached_property
-    def _scenes(self) -> tuple[str, ...]:
-        return tuple(sorted(line for line in read_lines(self._index) if line))
-
 
 def _read_camera(path: Path) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
     """Return intrinsics as stored, and the pose."""
@@ -106,7 +102,7 @@ def _read_camera(path: Path) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray
         intrinsics = np.array(camera["camera_intrinsics"], dtype=np.float64).reshape(3, 3)
         pose[:3, :3] = np.array(camera["R_cam2world"], dtype=np.float64).reshape(3, 3)
         pose[:3, 3] = np.array(camera["t_cam2world"], dtype=np.float64).reshape(3)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise BrokenFrameError(
             f"{path}: {error!r}; expected camera_intrinsics, R_cam2world and t_cam2world"
         ) from error

@@ -6,7 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from fast3r.data.datasets.paired_scenes import Overlaps, PairedScenes, pair_columns
+from fast3r.data.datasets.paired_scenes import (
+    Overlaps,
+    PairedScenes,
+    pair_columns,
+    texts,
+    whole_numbers,
+)
 from fast3r.data.reading import read_arrays
 
 _HELD_OUT = ("0015/", "0022/")
@@ -41,9 +47,9 @@ megadepth_pairs.npz          or all_metadata.npz, as DUSt3R calls it: scenes, im
             BrokenFrameError: It cannot be read.
         """
         scenes, photos, pairs = read_arrays(path, "scenes", "images", "pairs")
-        names = ["/".join(str(scene).split()) for scene in scenes]
-        columns = np.stack(pair_columns(pairs, 3, path)).astype(np.int64)
-        return Overlaps(names, photos.astype(str).tolist(), columns, source=path)
+        names = ["/".join(scene.split()) for scene in texts(scenes, path)]
+        columns = np.stack([whole_numbers(c, path) for c in pair_columns(pairs, 3, path)])
+        return Overlaps(names, texts(photos, path), columns, source=path)
 
     def is_held_out(self, scene: str) -> bool:
         """Return whether a scene is for validation."""

@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import intrinsics_matrix, numbers
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_depth_png, read_image, read_lines
+from fast3r.data.datasets.cameras import from_integer_centres, intrinsics_matrix, numbers
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_depth_png, read_image, read_lines
 
 _LAYOUT = """
 breakfast_room/poses.txt          four lines a frame: world from camera, OpenGL axes

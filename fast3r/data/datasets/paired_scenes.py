@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_arrays, read_depth_exr, read_image
+from fast3r.data.datasets.cameras import from_integer_centres
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_arrays, read_depth_exr, read_image
 from fast3r.data.sampling import draw_connected
 
 
@@ -40,14 +40,14 @@ class Overlaps:
         Args:
             scenes: Names that the first row of `pairs` counts in.
             frames: Names that the other rows count in.
-            pairs: Scene, one frame and the other.
+            pairs: Scene, one frame and the other; none below 0.
             source: File to name in a message.
 
         Raises:
             BrokenFrameError: A pair is none of these names.
         """
         largest = pairs.max(axis=1)
-        if pairs.min() < 0 or (largest >= [len(scenes), len(frames), len(frames)]).any():
+        if (largest >= [len(scenes), len(frames), len(frames)]).any():
             raise BrokenFrameError(
                 f"{source}: pairs count up to {largest.tolist()}; "
                 f"expected less than {len(scenes)} scenes and {len(frames)} frames"
@@ -141,13 +141,9 @@ class PairedScenes(ABC):
     def is_held_out(self, scene: str) -> bool:
         """Return whether a scene is for validation; its name decides."""
 
-    @property
+    @cached_property
     def scenes(self) -> tuple[str, ...]:
         """Names of the scenes of the split that are there, sorted."""
-        return self._scenes
-
-    @cached_property
-    def _scenes(self) -> tuple[str, ...]:
         held_out = self.split == "val"
         names = [name for name in self.overlaps.scenes if self.is_held_out(name) == held_out]
         return tuple(sorted(name for name in names if self.folder(name).is_dir()))
@@ -201,6 +197,33 @@ class PairedScenes(ABC):
             BrokenFrameError: The file cannot be read.
         """
         return read_arrays(path, "intrinsics", "cam2world")
+
+
+def texts(array: Shaped[np.ndarray, "..."], source: Path) -> list[str]:
+    """Return the names in an array.
+
+    Raises:
+        BrokenFrameError: It is no list of text.
+    """
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise BrokenFrameError(
+            f"{source}: names have type {array.dtype} and shape {array.shape}; expected a list"
+        )
+    return array.tolist()
+
+
+def whole_numbers(column: Shaped[np.ndarray, " pairs"], source: Path) -> Int[np.ndarray, " pairs"]:
+    """Return a column of pairs as whole numbers.
+
+    Raises:
+        BrokenFrameError: It has something else, or a number below 0.
+    """
+    if column.dtype.kind in "iuf" and (column >= 0).all() and (column < 2**62).all():
+        return column.astype(np.int64)
+    raise BrokenFrameError(
+        f"{source}: pairs have {column.dtype} such as {column[:3].tolist()}; "
+        "expected whole numbers, none below 0"
+    )
 
 
 def pair_columns(

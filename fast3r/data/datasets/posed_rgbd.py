@@ -4,20 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
+from fast3r.camera_files.cameras_json import read_cameras
+from fast3r.camera_files.records import CameraRecord
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.conventions import read_json
-from fast3r.data.frame import BrokenFrameError, Frame
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
 from fast3r.data.overlap import DepthOverlaps, Pinhole
 from fast3r.data.reading import (
-    checked_frame,
     read_array,
     read_arrays,
     read_depth_png,
+    read_json,
     without_unknown,
 )
 from fast3r.data.sampling import draw_connected
@@ -114,9 +114,8 @@ class _Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        document = read_json(folder / "cameras.json")
-        self.depth_scale = document.get("depth_scale")
-        self.cameras = _cameras(document, folder / "cameras.json")
+        self.depth_scale = read_json(folder / "cameras.json").get("depth_scale")
+        self.cameras = _cameras(folder / "cameras.json")
         self.depth_paths = _depth_paths(folder / "depth", self.cameras)
         usable = {n: self.cameras[n] for n in self.depth_paths if self.cameras[n].possible}
         self.overlaps = DepthOverlaps(usable, self.read_depth)
@@ -129,7 +128,8 @@ class _Scene:
         if path.suffix == ".npy":
             return without_unknown(_flat(read_array(path), path))
         scale = self.depth_scale
-        if not isinstance(scale, int | float) or not scale > 0:
+        # Beyond this range its inverse is no number of 32 bits.
+        if not isinstance(scale, int | float) or not 1e-30 < scale < 1e30:
             raise BrokenFrameError(
                 f"{self.folder / 'cameras.json'}: depth_scale is {scale}; expected the depth, in "
                 "units of the poses, that a value of 1 in a PNG stands for, such as 0.001"
@@ -142,33 +142,23 @@ def _read_scene(folder: Path) -> _Scene:
     return _Scene(folder)
 
 
-def _cameras(document: dict[str, Any], path: Path) -> dict[str, Pinhole]:
-    """Return the cameras of the views that have one, by name."""
-    views = document.get("views")
-    if not isinstance(views, list):
-        raise BrokenFrameError(f"{path}: has no list of views; expected what fast3r writes")
-    cameras: dict[str, Pinhole] = {}
-    for view in views:
-        if not isinstance(view, dict) or not isinstance(view.get("name"), str):
-            raise BrokenFrameError(f"{path}: lists {view!r}; expected a view with a name")
-        if view.get("world_from_camera") is not None and view.get("registered", True):
-            cameras[view["name"]] = _camera(view, path)
-    return cameras
-
-
-def _camera(view: dict[str, Any], path: Path) -> Pinhole:
+def _cameras(path: Path) -> dict[str, Pinhole]:
+    """Return the cameras of the photos that have one, by name."""
     try:
-        return Pinhole(
-            height=int(view["height"]),
-            width=int(view["width"]),
-            intrinsics=np.array(view["intrinsics"], dtype=np.float64).reshape(3, 3),
-            world_from_camera=np.array(view["world_from_camera"], dtype=np.float64).reshape(4, 4),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return {record.name: _pinhole(record) for record in read_cameras(path)}
+    except ValueError as error:
+        raise BrokenFrameError(str(error)) from error
+
+
+def _pinhole(record: CameraRecord) -> Pinhole:
+    calibration = record.calibration
+    if calibration.size is None or not calibration.is_pinhole:
         raise BrokenFrameError(
-            f"{path}: the view {view['name']} cannot be read ({error!r}); "
-            "expected width, height, 3x3 intrinsics and 4x4 world_from_camera"
-        ) from error
+            f"the camera of {record.name} is {calibration.model}, of size {calibration.size}; "
+            "expected a pinhole with width and height, so undistort the photos first"
+        )
+    width, height = calibration.size
+    return Pinhole(height, width, calibration.intrinsics, record.world_from_camera)
 
 
 def _depth_paths(folder: Path, names: Iterable[str]) -> dict[str, Path]:

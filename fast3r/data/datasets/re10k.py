@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import intrinsics_matrix, inverse_rigid, numbers
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_image, read_lines
+from fast3r.data.datasets.cameras import intrinsics_matrix, inverse_rigid, numbers
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_image, read_lines
 
 _LAYOUT = """
 test/0000cc6d8b108390.txt                     cameras, as downloaded
@@ -25,31 +24,22 @@ _COLUMNS = 19
 
 
 class Re10k:
-    """The clips of a split that have photos; a frame is named by its timestamp in microseconds."""
+    """The test clips that have photos; a frame is named by its timestamp in microseconds."""
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        split: Literal["train", "test"] = "test",
-        clips: Path | None = None,
-    ) -> None:
+    def __init__(self, root: Path, *, clips: Path | None = None) -> None:
         """Find the clips.
 
         Args:
             root: Folder of the dataset.
-            split: Which of its two splits.
             clips: File with the name of a clip a line; None takes all that have photos.
 
         Raises:
             ValueError: The folder is laid out differently, or none of the listed clips is there.
         """
         self.root = root
-        self.cameras = root / split
-        self.photos = next(
-            (f for f in (root / "frames" / split, root / "videos" / split) if f.is_dir()),
-            self.cameras,
-        )
+        self.cameras = root / "test"
+        places = (root / "frames" / "test", root / "videos" / "test")
+        self.photos = next((place for place in places if place.is_dir()), self.cameras)
         found = sorted(
             p.stem for p in self.cameras.glob("*.txt") if (self.photos / p.stem).is_dir()
         )

@@ -6,26 +6,25 @@ samples that name the photos of each, with their cameras: `rmvd/data/sample_list
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
-from PIL import Image
+from jaxtyping import Float, Float32
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import inverse_rigid
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.datasets.eth3d import read_raw_depth
-from fast3r.data.frame import BrokenFrameError, Frame
+from fast3r.data.datasets.cameras import from_integer_centres, inverse_rigid
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
 from fast3r.data.reading import (
-    checked_frame,
     read_arrays,
     read_depth_pfm,
     read_depth_png,
     read_image,
+    read_raw_depth,
+    resized,
     without_unknown,
 )
 
@@ -82,7 +81,9 @@ class RobustMvd:
         intrinsics = self._half_pixels(sample.intrinsics[place])
         if place == sample.key:
             depth = _DEPTH_READERS[self.test_set](sample.depth, photo.shape)
-            photo, intrinsics = _scaled(photo, intrinsics, depth.shape)
+            height, width = depth.shape
+            scale = np.diag([width / photo.shape[1], height / photo.shape[0], 1.0])
+            photo, intrinsics = resized(photo, height, width), scale @ intrinsics
         pose = inverse_rigid(np.asarray(sample.camera_from_world[place], dtype=np.float64))
         return checked_frame(frame, photo, depth, intrinsics, pose, source=sample.photos[place])
 
@@ -90,19 +91,6 @@ class RobustMvd:
         # Cameras of ETH3D and Tanks and Temples come from COLMAP.
         from_colmap = self.test_set in ("eth3d", "tanks_and_temples")
         return np.asarray(intrinsics) if from_colmap else from_integer_centres(intrinsics)
-
-
-def _scaled(
-    photo: UInt8[np.ndarray, "_ _ 3"],
-    intrinsics: Float[np.ndarray, "3 3"],
-    size: tuple[int, ...],
-) -> tuple[UInt8[np.ndarray, "_ _ 3"], Float[np.ndarray, "3 3"]]:
-    height, width = size
-    if photo.shape[:2] == size:
-        return photo, intrinsics
-    scale = np.diag([width / photo.shape[1], height / photo.shape[0], 1.0])
-    picture = Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS)
-    return np.array(picture), scale @ intrinsics
 
 
 _DEPTH_READERS: Mapping[
@@ -135,8 +123,8 @@ _ALLOWED = {
 
 # What unpickling, or using what came of it, raises over other files.
 _NO_LIST = (
-    *(pickle.UnpicklingError, EOFError, ValueError),
-    *(AttributeError, LookupError, TypeError),
+    *(pickle.UnpicklingError, EOFError, ValueError, ArithmeticError, MemoryError, RuntimeError),
+    *(AttributeError, LookupError, TypeError, AssertionError),
 )
 
 
@@ -151,9 +139,22 @@ class _ListReader(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it wants {module_name}.{global_name}")
 
 
+def _check_memory(content: bytes) -> None:
+    """Refuse a pickle that counts what it remembers beyond its own length: it makes room for all.
+
+    Raises:
+        ValueError: It does, or it is no pickle.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name.endswith("PUT") and int(argument or 0) > len(content):
+            raise ValueError(f"it remembers something as number {argument}")
+
+
 def _samples(root: Path, listing: Path) -> list[_Sample]:
     try:
-        records = _ListReader(io.BytesIO(listing.read_bytes())).load()
+        content = listing.read_bytes()
+        _check_memory(content)
+        records = _ListReader(io.BytesIO(content)).load()
         samples = [_sample(root, record) for record in records]
     except _NO_LIST as error:
         raise ValueError(f"{listing} is no list of samples of RobustMVD: {error}") from error

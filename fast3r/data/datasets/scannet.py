@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import read_matrix
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_depth_png, read_image
+from fast3r.data.datasets.cameras import from_integer_centres, read_matrix
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_depth_png, read_image, resized
 
 _LAYOUT = """
 scene0707_00/color/0.jpg
@@ -68,7 +65,7 @@ class ScanNet:
         photo = read_image(folder / "color" / f"{frame}.jpg")
         return checked_frame(
             name=frame,
-            image=_resized(photo, *depth.shape),
+            image=resized(photo, *depth.shape),
             depth=depth if depth.any() else None,
             intrinsics=from_integer_centres(intrinsics),
             world_from_camera=read_matrix(_pose(folder, frame), 4, 4),
@@ -84,11 +81,3 @@ def _number(path: Path) -> int:
     if not path.stem.isdigit():
         raise BrokenFrameError(f"{path}: expected a photo named by its number, such as 0.jpg")
     return int(path.stem)
-
-
-def _resized(
-    photo: UInt8[np.ndarray, "_ _ 3"], height: int, width: int
-) -> UInt8[np.ndarray, "height width 3"]:
-    if photo.shape[:2] == (height, width):
-        return photo
-    return np.array(Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS))

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.conventions import read_json
 from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import read_mask
+from fast3r.data.reading import read_json, read_mask
 from fast3r.data.sampling import draw_window
 
 _BACKGROUND = 0.1 * 255
@@ -59,7 +58,7 @@ class SelectedSequences(ABC):
                 for sequence, numbers in sorted(sequences.items())
                 if numbers
             }
-        except (AttributeError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
             raise BrokenFrameError(
                 f"{index}: {error}; expected {{category: {{sequence: [frame numbers]}}}}"
             ) from error

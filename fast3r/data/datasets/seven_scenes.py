@@ -3,15 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import intrinsics_matrix, read_matrix
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_depth_png, read_image, read_lines
+from fast3r.data.datasets.cameras import from_integer_centres, intrinsics_matrix, read_matrix
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_depth_png, read_image, read_lines
 
 _LAYOUT = """
 chess/TestSplit.txt                       a sequence a line, such as sequence3
@@ -32,16 +30,16 @@ _COLOR = re.compile(r"(frame-\d+)\.color\.png")
 
 
 class SevenScenes:
-    """The sequences of a split; a scene is named like `chess/seq-03`."""
+    """The test sequences; a scene is named like `chess/seq-03`."""
 
-    def __init__(self, root: Path, *, split: Literal["train", "test"] = "test") -> None:
+    def __init__(self, root: Path) -> None:
         """Find the sequences.
 
         Raises:
             ValueError: The folder is laid out differently, or a listed sequence is missing.
         """
         self.root = root
-        lists = sorted(root.glob(f"*/{split.title()}Split.txt"))
+        lists = sorted(root.glob("*/TestSplit.txt"))
         check_layout(root, bool(lists), dataset="7-Scenes", expected=_LAYOUT)
         self.scenes = tuple(sorted(scene for path in lists for scene in _sequences(path)))
         for scene in self.scenes:
@@ -83,5 +81,5 @@ class SevenScenes:
 
 def _sequences(path: Path) -> list[str]:
     """Return the scenes of a list whose lines end in a number: `sequence3` is `seq-03`."""
-    digits = (re.search(r"\d+$", line) for line in read_lines(path) if line)
+    digits = (re.search(r"\d{1,4}$", line) for line in read_lines(path) if line)
     return [f"{path.parent.name}/seq-{int(match[0]):02}" for match in digits if match]

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from fast3r.data.datasets.paired_scenes import Overlaps, PairedScenes, pair_columns
+from fast3r.data.datasets.paired_scenes import Overlaps, PairedScenes, pair_columns, whole_numbers
 from fast3r.data.frame import Frame
 from fast3r.data.reading import read_array
 
@@ -47,17 +47,18 @@ TRAIN/A/0000/left/0006.npz           intrinsics, cam2world
         Raises:
             BrokenFrameError: It cannot be read.
         """
-        columns = pair_columns(read_array(path), 6, path)
-        part, number, camera, frame, other_camera, other_frame = columns
-        scenes = np.stack([_letters(part), number.astype(np.int64)])
+        part, number, camera, frame, other_camera, other_frame = pair_columns(
+            read_array(path), 6, path
+        )
+        scenes = np.stack([_letters(part), whole_numbers(number, path)])
         scenes, places = np.unique(scenes, axis=1, return_inverse=True)
         names = [f"{chr(letter)}/{scene:04d}" for letter, scene in scenes.T.tolist()]
-        count = int(max(frame.max(), other_frame.max())) + 1
-        views = [f"{side}/{n:04d}" for side in ("left", "right") for n in range(count)]
-        first = (_letters(camera) == ord("r")) * count + frame
-        second = (_letters(other_camera) == ord("r")) * count + other_frame
-        pairs = np.stack([places.reshape(-1), first, second]).astype(np.int64)
-        return Overlaps(names, views, pairs, source=path)
+        firsts = np.stack([_letters(camera) == ord("r"), whole_numbers(frame, path)])
+        seconds = np.stack([_letters(other_camera) == ord("r"), whole_numbers(other_frame, path)])
+        views, ends = np.unique(np.hstack([firsts, seconds]), axis=1, return_inverse=True)
+        frames = [f"{('left', 'right')[right]}/{n:04d}" for right, n in views.T.tolist()]
+        pairs = np.stack([places.reshape(-1), *ends.reshape(2, -1)])
+        return Overlaps(names, frames, pairs, source=path)
 
     def is_held_out(self, scene: str) -> bool:
         """Return whether a scene is for validation."""

@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from fast3r.data.dataset import check_layout
-from fast3r.data.datasets.camera_text import (
+from fast3r.data.datasets.cameras import (
+    from_integer_centres,
     intrinsics_matrix,
     numbers,
     rigid,
     rotation_of_quaternion,
 )
-from fast3r.data.datasets.conventions import from_integer_centres
-from fast3r.data.frame import BrokenFrameError, Frame
-from fast3r.data.reading import checked_frame, read_depth_png, read_image, read_lines
+from fast3r.data.frame import BrokenFrameError, Frame, checked_frame
+from fast3r.data.reading import read_depth_png, read_image, read_lines
 
 _LAYOUT = """
 rgbd_dataset_freiburg3_walking_xyz/rgb.txt           time, path of a photo

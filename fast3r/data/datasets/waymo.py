@@ -6,7 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from fast3r.data.datasets.paired_scenes import Overlaps, PairedScenes, pair_columns
+from fast3r.data.datasets.paired_scenes import (
+    Overlaps,
+    PairedScenes,
+    pair_columns,
+    texts,
+    whole_numbers,
+)
 from fast3r.data.reading import read_arrays
 
 
@@ -39,9 +45,8 @@ waymo_pairs.npz                   scenes, frames, pairs
             BrokenFrameError: It cannot be read.
         """
         scenes, frames, pairs = read_arrays(path, "scenes", "frames", "pairs")
-        columns = np.stack(pair_columns(pairs, 3, path)).astype(np.int64)
-        names = scenes.astype(str).tolist()
-        return Overlaps(names, frames.astype(str).tolist(), columns, source=path)
+        columns = np.stack([whole_numbers(c, path) for c in pair_columns(pairs, 3, path)])
+        return Overlaps(texts(scenes, path), texts(frames, path), columns, source=path)
 
     def is_held_out(self, scene: str) -> bool:
         """Return whether a scene is for validation."""

@@ -3,15 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fast3r.data.datasets.conventions import from_integer_centres
+from fast3r.data.datasets.cameras import from_integer_centres
 from fast3r.data.datasets.selected_sequences import SelectedSequences
-from fast3r.data.frame import Frame
-from fast3r.data.reading import (
-    checked_frame,
-    read_arrays,
-    read_depth_png,
-    read_image,
-)
+from fast3r.data.frame import Frame, checked_frame
+from fast3r.data.reading import read_arrays, read_depth_png, read_image
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from fast3r.data.datasets.robustmvd import RobustMvd, RobustMvdSet
 from fast3r.data.datasets.scannet import ScanNet
 from fast3r.data.frame import Frame
 from fast3r.evaluation.benchmark import Answer, Benchmark
-from fast3r.evaluation.benchmarks.answers import pixels_answered
 from fast3r.evaluation.benchmarks.frame_choice import at_size, middle_frame
 from fast3r.evaluation.metrics.depth import score_depth
-from fast3r.evaluation.resampling import on_photo
+from fast3r.evaluation.resampling import on_photo, pixels_answered
 
 Sample = tuple[str, Sequence[str]]
 """A scene and the frames that are photos, the key view first."""
@@ -104,7 +103,7 @@ class MultiViewDepth:
         answered = pixels_answered(dense, *truth.shape)
         counted = torch.from_numpy(np.where(answered, truth, 0)).double()
         predicted = torch.from_numpy(on_photo(dense, *truth.shape).depth).double()
-        (errors,) = score_depth([predicted], [counted], scaling="median")
+        (errors,) = score_depth([predicted], [counted])
         share = answered[truth > 0].mean().item()
         figures = (100 * errors.abs_rel, 100 * errors.delta_103, 100 * share)
         return dict(zip(self.columns, figures, strict=True))

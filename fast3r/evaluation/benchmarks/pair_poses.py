@@ -7,8 +7,8 @@ from fast3r.data.config import Shape
 from fast3r.data.dataset import PosedScenes
 from fast3r.data.frame import Frame
 from fast3r.evaluation.benchmark import Answer
-from fast3r.evaluation.benchmarks.answers import predicted_poses, true_poses
 from fast3r.evaluation.benchmarks.frame_choice import at_size, random_frames
+from fast3r.evaluation.figures import predicted_poses, true_poses
 from fast3r.evaluation.metrics.poses import (
     binned_area_under_curve,
     pose_score,

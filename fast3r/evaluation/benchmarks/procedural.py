@@ -19,8 +19,9 @@ from fast3r.evaluation.figures import (
     camera_failure,
     camera_figures,
 )
-from fast3r.evaluation.metrics.depth import mean_depth_errors, score_depth
+from fast3r.evaluation.metrics.depth import score_depth
 from fast3r.evaluation.resampling import on_photo
+from fast3r.geometry.cameras import unproject
 
 HELD_OUT_SEED = 1_000_000_000
 """Scenes from this seed on are never trained on."""
@@ -151,7 +152,8 @@ def _depth_error(frames: Sequence[Frame], answer: Answer) -> float:
             made.append(torch.zeros_like(truth))
         else:
             made.append(torch.from_numpy(on_photo(dense, *truth.shape).depth).to(truth))
-    return mean_depth_errors(score_depth(made, true, scaling="median")).abs_rel
+    errors = [error.abs_rel for error in score_depth(made, true)]
+    return torch.tensor(errors, dtype=torch.float64).nanmean().item()
 
 
 def _point_error(frames: Sequence[Frame], answer: Answer) -> float:
@@ -179,10 +181,5 @@ def _point_error(frames: Sequence[Frame], answer: Answer) -> float:
 
 def _world_points(frame: Frame) -> Float[np.ndarray, "height width 3"]:
     assert frame.depth is not None
-    height, width = frame.depth.shape
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    pixels = np.stack((x, y, np.ones_like(x)), axis=-1)
-    rays = pixels @ np.linalg.inv(frame.intrinsics).T
-    points = rays * frame.depth[..., None]
-    pose = frame.world_from_camera
-    return points @ pose[:3, :3].T + pose[:3, 3]
+    parts = (frame.depth, frame.intrinsics, frame.world_from_camera)
+    return unproject(*(torch.from_numpy(part).double() for part in parts)).numpy()

@@ -53,7 +53,7 @@ def open_benchmark(root: Path, *, views: int, variant: str) -> Benchmark:
         ValueError: The root is laid out differently.
     """
     listing = root / _LISTS[variant]
-    dataset = Re10k(root, split="test", clips=listing if listing.exists() else None)
+    dataset = Re10k(root, clips=listing if listing.exists() else None)
     clips = "all clips found of the test split"
     if listing.exists():
         clips = f"clips of {listing.name}, {len(dataset.missing)} of which have no photos here"

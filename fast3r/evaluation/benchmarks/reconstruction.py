@@ -167,7 +167,7 @@ def open_seven_scenes(root: Path, *, variant: str) -> Benchmark:
     Raises:
         ValueError: The root is laid out differently.
     """
-    return _surfaces("7-scenes", SevenScenes(root, split="test"), variant, "m", 0.05)
+    return _surfaces("7-scenes", SevenScenes(root), variant, "m", 0.05)
 
 
 def open_nrgbd(root: Path, *, variant: str) -> Benchmark:

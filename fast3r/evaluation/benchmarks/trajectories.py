@@ -12,7 +12,7 @@ from fast3r.data.datasets.scannet import ScanNet
 from fast3r.data.datasets.tum import Tum
 from fast3r.data.frame import Frame
 from fast3r.evaluation.benchmark import Answer, Benchmark
-from fast3r.evaluation.benchmarks.answers import predicted_poses, true_poses
+from fast3r.evaluation.figures import predicted_poses, true_poses
 from fast3r.evaluation.metrics.trajectories import trajectory_errors
 
 _FRAMES, _STEP = 90, 3
@@ -67,7 +67,7 @@ class Trajectories:
     def score(self, frames: Sequence[Frame], answer: Answer) -> Mapping[str, float]:
         """Return the figures of one video."""
         errors = trajectory_errors(predicted_poses(answer), true_poses(frames))
-        registered = 100 * errors.registered / errors.views
+        registered = 100 * errors.registered / len(frames)
         figures = (errors.ate, errors.rpe_translation, errors.rpe_rotation_deg, registered)
         return dict(zip(self.columns, figures, strict=True))
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from fast3r.evaluation.benchmark import Answer, DenseView
+from fast3r.geometry.cameras import unproject
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.scene.cameras import recover_cameras
 from fast3r.scene.reconstruction import Reconstruction, Scale
@@ -188,10 +189,8 @@ def _surface(
     world_from_camera: Float[np.ndarray, "4 4"],
     photo_from_grid: Float[np.ndarray, "3 3"],
 ) -> DenseView:
-    height, width = depth.shape
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    rays = np.stack((x, y, np.ones_like(x)), axis=-1) @ np.linalg.inv(intrinsics).T
-    points = (rays * depth[..., None]) @ world_from_camera[:3, :3].T + world_from_camera[:3, 3]
+    parts = (torch.from_numpy(part) for part in (depth, intrinsics, world_from_camera))
+    points = unproject(*parts).numpy()
     return DenseView(points, depth, np.where(depth > 0, confidence, 0), photo_from_grid)
 
 

@@ -29,25 +29,17 @@ _RECIPE = 1
 class Colmap:
     """Photos that do not enter the largest model have no camera."""
 
-    def __init__(
-        self,
-        mapping: Literal["incremental", "global"],
-        *,
-        cameras: Literal["shared", "per-photo"] = "shared",
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, mapping: Literal["incremental", "global"], *, seed: int = 0) -> None:
         """Choose the way.
 
         Args:
             mapping: "incremental" is COLMAP's own, "global" GLOMAP's.
-            cameras: Whether photos of one size share their intrinsics, as for our own models. On
-                10 photos each of 17 sets it raised COLMAP's AUC@30 from 42.5 to 47.1.
             seed: Of all sampling.
 
         Raises:
             ImportError: pycolmap is not installed.
         """
-        self._mapping, self._cameras, self._seed = mapping, cameras, seed
+        self._mapping, self._seed = mapping, seed
         try:
             self._version = version("pycolmap")
         except PackageNotFoundError as error:
@@ -61,12 +53,7 @@ class Colmap:
     @property
     def settings(self) -> Mapping[str, str | int | float | None]:
         """Everything that decides the answer."""
-        return {
-            "recipe": _RECIPE,
-            "pycolmap": self._version,
-            "cameras": self._cameras,
-            "seed": self._seed,
-        }
+        return {"recipe": _RECIPE, "pycolmap": self._version, "seed": self._seed}
 
     def __call__(self, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Answer:
         """Return the cameras of the largest model.
@@ -97,8 +84,7 @@ class Colmap:
         return name
 
     def _run(self, folder: Path) -> None:
-        cameras = {"per-photo": "PER_IMAGE", "shared": "PER_FOLDER"}[self._cameras]
-        words = [_WORKER, str(folder), self._mapping, cameras, str(self._seed)]
+        words = [_WORKER, str(folder), self._mapping, str(self._seed)]
         done = subprocess.run(
             [sys.executable, "-m", *words], capture_output=True, text=True, check=False
         )

@@ -16,6 +16,8 @@ from fast3r.geometry.transforms import in_double
 
 # Bounds memory: each point has some kB while its normal is estimated.
 _NORMALS_AT_ONCE = 65536
+# The point itself and the nearest others, as by default in Open3D.
+_NEIGHBOURS = 30
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,6 @@ def cloud_errors(
     truth: Float[Tensor, "true 3"],
     *,
     thresholds: Sequence[float] = (),
-    with_normals: bool = True,
     threads: int = 1,
 ) -> CloudErrors:
     """Return the usual figures of a cloud.
@@ -106,8 +107,6 @@ def cloud_errors(
         predicted: Points; none at all give nan for distances and 0 for shares.
         truth: Points of the true surface.
         thresholds: Of F-scores, in the unit of the points.
-        with_normals: Whether normals are estimated and compared, which takes most of the time;
-            nan otherwise.
         threads: For the search of neighbours; -1 for all cores.
 
     Raises:
@@ -117,15 +116,13 @@ def cloud_errors(
     if len(truth) == 0:
         raise ValueError("the true cloud is empty: nothing to compare with")
     if len(predicted) == 0:
-        return _nothing(thresholds, with_normals)
+        return _nothing(thresholds)
     distances = cloud_distances(predicted, truth, threads=threads)
-    along = back = torch.full((1,), torch.nan)
-    if with_normals:
-        along, back = normal_consistency(
-            distances,
-            estimate_normals(predicted, threads=threads),
-            estimate_normals(truth, threads=threads),
-        )
+    along, back = normal_consistency(
+        distances,
+        estimate_normals(predicted, threads=threads),
+        estimate_normals(truth, threads=threads),
+    )
     accuracy, completeness = distances.accuracy, distances.completeness
     return CloudErrors(
         *_mean_and_median(accuracy),
@@ -172,13 +169,12 @@ def normal_consistency(
 
 
 def estimate_normals(
-    points: Float[Tensor, "points 3"], *, neighbours: int = 30, threads: int = 1
+    points: Float[Tensor, "points 3"], *, threads: int = 1
 ) -> Float[Tensor, "points 3"]:
     """Return the unit normal of the plane through each point's neighbours, of either sign (PCA).
 
     Args:
         points: Of a surface; fewer than 3 have no normals, hence nan.
-        neighbours: The point itself and the nearest others; 30 is Open3D's default.
         threads: For the search; -1 for all cores.
 
     Raises:
@@ -189,7 +185,7 @@ def estimate_normals(
         return torch.full_like(in_double(points), torch.nan)
     exact = in_double(points)
     tree = Neighbours(exact, threads=threads)
-    count = min(neighbours, len(points))
+    count = min(_NEIGHBOURS, len(points))
     normals = []
     for some in exact.split(_NORMALS_AT_ONCE):
         around = exact[tree.nearest_few(some, count)[1]]
@@ -204,7 +200,7 @@ def _mean_and_median(values: Float[Tensor, " values"]) -> tuple[float, float]:
     return values.mean().item(), middle.mean().item()
 
 
-def _nothing(thresholds: Sequence[float], with_normals: bool) -> CloudErrors:
-    nan, cosine = float("nan"), 0.0 if with_normals else float("nan")
+def _nothing(thresholds: Sequence[float]) -> CloudErrors:
+    nan = float("nan")
     scores = tuple(FScore(threshold, 0.0, 0.0, 0.0) for threshold in thresholds)
-    return CloudErrors(nan, nan, nan, nan, nan, cosine, cosine, cosine, cosine, scores)
+    return CloudErrors(nan, nan, nan, nan, nan, 0.0, 0.0, 0.0, 0.0, scores)

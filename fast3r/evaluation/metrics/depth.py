@@ -1,8 +1,7 @@
 """Errors of depth maps. A depth of 0 means unknown, in truth and in the prediction."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -10,34 +9,17 @@ from torch import Tensor
 
 from fast3r.geometry.transforms import in_double
 
-DepthScaling = Literal["none", "median", "least_squares", "scale_and_shift"]
-"""What is forgiven: nothing; a factor, the ratio of medians (Zhou et al., 2017) or the one of least
-squared error; a factor and an offset of least squared error (Ranftl et al., 2020, on depth)."""
-
-
-# The rounding of float32, squared.
-_FLAT = 1e-13
-
 
 @dataclass(frozen=True)
 class DepthErrors:
     """Over the pixels whose true depth is known; all nan where there are none.
 
     A pixel without a prediction counts as depth 0, hence as a relative error of 1 and as an
-    outlier; only `log_rmse` cannot count it.
+    outlier.
     """
 
     abs_rel: float
     """Mean of |error| / truth (AbsRel)."""
-
-    sq_rel: float
-    """Mean of error² / truth (SqRel), in units of depth."""
-
-    rmse: float
-    """Root mean square error, in units of depth."""
-
-    log_rmse: float
-    """Root mean square error of the natural logarithm, over pixels with a positive prediction."""
 
     delta_103: float
     """Share of pixels whose larger ratio of the two depths is below 1.03, in [0, 1].
@@ -45,84 +27,35 @@ class DepthErrors:
     It is the inlier ratio of the RobustMVD benchmark.
     """
 
-    delta_105: float
-    """Share below 1.05."""
-
-    delta_110: float
-    """Share below 1.10."""
-
     delta_125: float
     """Share below 1.25 (δ1)."""
 
-    delta_125_2: float
-    """Share below 1.25² (δ2)."""
-
-    delta_125_3: float
-    """Share below 1.25³ (δ3)."""
-
-    known: float
-    """Share of pixels with a positive prediction."""
-
-
-class DepthFit(NamedTuple):
-    """What turns predicted depth into true depth best."""
-
-    scale: float
-    """Factor; nan where nothing determines it."""
-
-    shift: float
-    """Offset, in units of true depth."""
-
 
 def score_depth(
-    predicted: Sequence[Float[Tensor, "_ _"]],
-    truth: Sequence[Float[Tensor, "_ _"]],
-    *,
-    scaling: DepthScaling = "median",
-    shared: bool = False,
+    predicted: Sequence[Float[Tensor, "_ _"]], truth: Sequence[Float[Tensor, "_ _"]]
 ) -> list[DepthErrors]:
-    """Return the errors of each view, after its depth was scaled.
+    """Return the errors of each view, its depth scaled by the ratio of medians (Zhou et al., 2017).
 
     Args:
         predicted: Depth of each view, 0 where unknown.
         truth: Of the same sizes.
-        scaling: What is forgiven.
-        shared: Whether all views have one scale and shift, or each its own.
     """
-    made = [depth.flatten() for depth in predicted]
-    true = [depth.flatten() for depth in truth]
-    if shared:
-        fits = [fit_depth(torch.cat(made), torch.cat(true), scaling)] * len(true)
-    else:
-        fits = [fit_depth(m, t, scaling) for m, t in zip(made, true, strict=True)]
     return [
-        depth_errors(scale_depth(m, fit), t) for m, t, fit in zip(made, true, fits, strict=True)
+        depth_errors(scale_depth(made.flatten(), true.flatten()), true.flatten())
+        for made, true in zip(predicted, truth, strict=True)
     ]
 
 
-def fit_depth(
-    predicted: Float[Tensor, " pixels"], truth: Float[Tensor, " pixels"], scaling: DepthScaling
-) -> DepthFit:
-    """Return the scale and shift that bring known predicted depths closest to known true ones."""
-    if scaling == "none":
-        return DepthFit(1.0, 0.0)
+def scale_depth(
+    predicted: Float[Tensor, " pixels"], truth: Float[Tensor, " pixels"]
+) -> Float[Tensor, " pixels"]:
+    """Return depth by the factor that brings the median of what is known in both to the true one.
+
+    It is 0 where it was unknown, and everywhere if nothing is known in both.
+    """
     both = _known(predicted) & _known(truth)
-    made, true = in_double(predicted[both]), in_double(truth[both])
-    if scaling == "median":
-        return DepthFit((_median(true) / _median(made)).item(), 0.0)
-    if scaling == "least_squares":
-        return DepthFit(((made @ true) / (made @ made)).item(), 0.0)
-    centred = made - made.mean()
-    spread = centred @ centred
-    # Of a flat prediction the offset is all that can be fitted.
-    flat = spread <= _FLAT * (made @ made)
-    slope = ((centred @ true) / spread).where(~flat, 0)
-    return DepthFit(slope.item(), (true.mean() - slope * made.mean()).item())
-
-
-def scale_depth(predicted: Float[Tensor, "*pixels"], fit: DepthFit) -> Float[Tensor, "*pixels"]:
-    """Return depth after a fit; 0 where it was unknown, everywhere if the fit is not determined."""
-    scaled = predicted * fit.scale + fit.shift
+    scale = _median(in_double(truth[both])) / _median(in_double(predicted[both]))
+    scaled = predicted * scale.item()
     return scaled.where(_known(predicted) & scaled.isfinite(), 0)
 
 
@@ -133,24 +66,12 @@ def depth_errors(
     known = _known(truth)
     made, true = in_double(predicted[known]), in_double(truth[known])
     made = made.where(made.isfinite(), 0)
-    error, positive = made - true, made > 0
-    ratio = torch.maximum(made / true, true / made).where(positive, torch.inf)
-    log_error = (made[positive] / true[positive]).log()
-    limits = (1.03, 1.05, 1.10, 1.25, 1.25**2, 1.25**3)
+    ratio = torch.maximum(made / true, true / made).where(made > 0, torch.inf)
     return DepthErrors(
-        (error.abs() / true).mean().item(),
-        (error.square() / true).mean().item(),
-        error.square().mean().sqrt().item(),
-        log_error.square().mean().sqrt().item(),
-        *((ratio < limit).double().mean().item() for limit in limits),
-        known=positive.double().mean().item(),
+        abs_rel=((made - true).abs() / true).mean().item(),
+        delta_103=(ratio < 1.03).double().mean().item(),
+        delta_125=(ratio < 1.25).double().mean().item(),
     )
-
-
-def mean_depth_errors(errors: Sequence[DepthErrors]) -> DepthErrors:
-    """Return the mean over views, each counting the same; views where a figure is nan do not."""
-    rows = torch.tensor([astuple(error) for error in errors], dtype=torch.float64)
-    return DepthErrors(*rows.reshape(-1, len(fields(DepthErrors))).nanmean(dim=0).tolist())
 
 
 def _known(depth: Tensor) -> Tensor:

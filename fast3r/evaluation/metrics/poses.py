@@ -159,9 +159,6 @@ class PoseScore:
     rotation_deg: float
     """Median rotation error."""
 
-    translation_deg: float
-    """Median translation direction error."""
-
 
 def pose_score(
     rotation_deg: Float[Tensor, " pairs"], translation_deg: Float[Tensor, " pairs"]
@@ -171,12 +168,5 @@ def pose_score(
     figures += [share_below(translation_deg, threshold) for threshold in (5, 15, 30)]
     for limit in (3, 5, 10, 20, 30):
         figures.append(area_under_curve(rotation_deg, translation_deg, limit))
-    figures += [errors.nanmedian().item() for errors in (rotation_deg, translation_deg)]
+    figures.append(rotation_deg.nanmedian().item())
     return PoseScore(*figures)
-
-
-def trivial_poses(views: int) -> Float[Tensor, "views 4 4"]:
-    """Return the answer that knows nothing: no rotation, a step along x from view to view."""
-    poses = torch.eye(4).repeat(views, 1, 1)
-    poses[:, 0, 3] = torch.arange(views, dtype=torch.float32)
-    return poses

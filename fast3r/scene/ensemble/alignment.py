@@ -56,8 +56,7 @@ def align_passes(
     aligned = fit.matrix.isfinite().flatten(1).all(dim=-1)
     first = 0 if aligned[0] else start
     if aligned[first]:
-        here = Similarity(fit.scale[first], fit.rotation[first], fit.translation[first]).inverse()
-        fit = here @ fit
+        fit = fit[first].inverse() @ fit
     return AlignedPasses(fit, aligned)
 
 

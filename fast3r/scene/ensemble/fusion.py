@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
-from fast3r.geometry.transforms import Similarity
 from fast3r.scene.ensemble.alignment import align_passes
 from fast3r.scene.ensemble.means import agreeing, point_median, rotation_mean, rotation_median
 from fast3r.scene.ensemble.record import BUNDLED, Calibration, CameraUncertainty, Uncertainty
 from fast3r.scene.panoramas import with_tied_faces
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.views.view import View
 
 # Differences up to these are never a reason to leave a pass out; the second is of the median
 # distance of cameras from their median.
@@ -79,18 +79,10 @@ def fuse(
     # With no two passes alike, the first stands alone.
     used = aligned.nonzero()[:, 0].tolist() or [0]
     scenes = [
-        passes[k].scene.transformed(_at(common_from_pass, k)) if aligned[k] else passes[k].scene
+        passes[k].scene.transformed(common_from_pass[k]) if aligned[k] else passes[k].scene
         for k in used
     ]
-    poses = _poses(scenes)
-    cameras = _mean_cameras(poses)
-    return _scene(scenes, poses, cameras, calibration, len(passes))
-
-
-def _at(similarity: Similarity, index: int) -> Similarity:
-    return Similarity(
-        similarity.scale[index], similarity.rotation[index], similarity.translation[index]
-    )
+    return with_tied_faces(_fused(scenes, calibration, len(passes)))
 
 
 def _poses(scenes: Sequence[Reconstruction]) -> _Poses:
@@ -128,63 +120,49 @@ def _mean_cameras(poses: _Poses) -> _Cameras:
     )
 
 
-def _scene(
-    scenes: Sequence[Reconstruction],
-    poses: _Poses,
-    found: _Cameras,
-    calibration: Calibration,
-    passes: int,
+def _fused(
+    scenes: Sequence[Reconstruction], calibration: Calibration, passes: int
 ) -> Reconstruction:
-    first = scenes[0]
-    cameras: list[Camera | None] = []
-    failures: list[str | None] = []
-    depths, confidences, depth_errors = [], [], []
-    for i, view in enumerate(first.views):
-        there = poses.placed[:, i].any()
-        kept = [scene for scene, agrees in zip(scenes, found.agreeing[:, i], strict=True) if agrees]
-        depth = _mean_depth(kept or scenes, i)
-        spread = _depth_spread([s for s in scenes if s.cameras[i] is not None], depth, i)
-        confidence = torch.stack([scene.confidence[i] for scene in kept or scenes]).mean(dim=0)
-        cameras.append(
-            Camera(
-                found.intrinsics[i],
-                _rigid(found.rotations[i], found.centres[i]),
-                view.original_height,
-                view.original_width,
-            )
-            if there
-            else None
-        )
-        failures.append(None if there else _reason(scenes, i))
-        depths.append(depth)
-        confidences.append(confidence)
-        depth_errors.append(_PROBABLE * calibration.depth * spread * depth)
+    """Return the mean of scenes that lie in one world."""
+    first, views = scenes[0], range(len(scenes[0].views))
+    poses = _poses(scenes)
+    found = _mean_cameras(poses)
+    there = poses.placed.any(dim=0).tolist()
+    chosen = [_agreeing_scenes(scenes, found, i) for i in views]
+    depth = [_mean_depth(chosen[i], i) for i in views]
     uncertainty = Uncertainty(
         passes,
         len(scenes),
         calibration,
+        [_camera_uncertainty(poses, found, i, calibration) if there[i] else None for i in views],
         [
-            _camera_uncertainty(poses, found, i, calibration) if camera else None
-            for i, camera in enumerate(cameras)
+            _PROBABLE * calibration.depth * _depth_spread(scenes, depth[i], i) * depth[i]
+            for i in views
         ],
-        depth_errors,
     )
-    scene = replace(
+    return replace(
         first,
-        cameras=cameras,
-        depth=depths,
-        confidence=confidences,
-        failures=failures,
+        cameras=[_camera(found, i, first.views[i]) if there[i] else None for i in views],
+        depth=depth,
+        confidence=[torch.stack([s.confidence[i] for s in chosen[i]]).mean(dim=0) for i in views],
+        failures=[None if there[i] else _reason(scenes, i) for i in views],
         world_pointmaps=None,
         uncertainty=uncertainty,
     )
-    return with_tied_faces(scene)
 
 
-def _rigid(rotation: Tensor, centre: Tensor) -> Float[Tensor, "4 4"]:
+def _agreeing_scenes(
+    scenes: Sequence[Reconstruction], found: _Cameras, index: int
+) -> Sequence[Reconstruction]:
+    """Return the scenes whose camera of a view is near the mean; all where none has one."""
+    near = found.agreeing[:, index].tolist()
+    return [scene for scene, agrees in zip(scenes, near, strict=True) if agrees] or scenes
+
+
+def _camera(found: _Cameras, index: int, view: View) -> Camera:
     pose = torch.eye(4)
-    pose[:3, :3], pose[:3, 3] = rotation, centre
-    return pose
+    pose[:3, :3], pose[:3, 3] = found.rotations[index], found.centres[index]
+    return Camera(found.intrinsics[index], pose, view.original_height, view.original_width)
 
 
 def _mean_depth(scenes: Sequence[Reconstruction], index: int) -> Float[Tensor, "height width"]:
@@ -207,13 +185,15 @@ def _mean_depth(scenes: Sequence[Reconstruction], index: int) -> Float[Tensor, "
 def _depth_spread(
     scenes: Sequence[Reconstruction], depth: Float[Tensor, "height width"], index: int
 ) -> Float[Tensor, "height width"]:
-    """Return the relative standard deviation of depth among scenes; nan with fewer than two.
+    """Return the relative standard deviation of depth among the scenes that place a view.
 
-    Of depth given the camera: by how much all of a depth map is nearer or farther does not count.
+    It is nan where fewer than two know it. Of depth given the camera: by how much all of a depth
+    map is nearer or farther does not count.
     """
-    if len(scenes) < 2:
+    placed = [scene for scene in scenes if scene.cameras[index] is not None]
+    if len(placed) < 2:
         return torch.full_like(depth, torch.nan)
-    logs, there = _log_depth(scenes, index)
+    logs, there = _log_depth(placed, index)
     logs = logs - logs.flatten(1).nanmedian(dim=1).values[:, None, None]
     count = there.sum(dim=0)
     mean = logs.nan_to_num().sum(dim=0) / count

@@ -6,19 +6,19 @@ from typing import Literal
 
 import torch
 
-from fast3r.models.fast3r import Chunks, Fast3R
-from fast3r.scene.cameras import PoseRecipe, ShareFocal
+from fast3r.models.fast3r import Fast3R
 from fast3r.scene.ensemble.fusion import Pass, fuse
 from fast3r.scene.ensemble.record import BUNDLED, Calibration
-from fast3r.scene.machine import Precision, choose_device
+from fast3r.scene.focals import ShareFocal
+from fast3r.scene.living.removing import subset
+from fast3r.scene.machine import Precision
 from fast3r.scene.priors.applying import with_priors
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.fitting import fit_view
-from fast3r.views.view import View
-from fast3r.views.views import Views
+from fast3r.views.view import View, Views
 
 MAX_PASSES = 32
 """Every pass is compared with every other to find out which agree."""
@@ -35,12 +35,9 @@ def reconstruct_ensemble(
     calibration: Calibration = BUNDLED,
     seed: int = 0,
     size: int | None = None,
-    device: str | None = None,
     precision: Literal["auto"] | Precision = "auto",
-    chunks: Chunks | None = None,
     memory_gib: float | None = None,
     share_focal: ShareFocal = "camera",
-    pose_recipe: PoseRecipe = "robust",
     priors: Priors | None = None,
     recorder: StageRecorder | None = None,
 ) -> Reconstruction:
@@ -58,12 +55,9 @@ def reconstruct_ensemble(
         calibration: What differences between passes are multiplied by to give probable errors.
         seed: Of the first pass.
         size: As for `reconstruct`, like all that follow.
-        device: Moves the model there first.
         precision: Of encoder and fusion.
-        chunks: How much is worked on at a time.
         memory_gib: Memory that a pass may take.
         share_focal: Which views have one focal length in common.
-        pose_recipe: How poses are found.
         priors: What is known; applied to every pass, and again to what is fused from them.
         recorder: Measures the stages and tells of progress.
 
@@ -72,8 +66,6 @@ def reconstruct_ensemble(
         MemoryError: The device is too small for so many views.
     """
     _check(views, passes, seed)
-    if device is not None:
-        model = model.to(choose_device(device))
     size = model.config.image_size if size is None else size
     fitted = [fit_view(view, size=size, patch=model.patch) for view in views]
     recorder = recorder or StageRecorder(model.device)
@@ -86,18 +78,16 @@ def reconstruct_ensemble(
             seed=seed + number,
             size=size,
             precision=precision,
-            chunks=chunks,
             memory_gib=memory_gib,
             share_focal=share_focal,
-            pose_recipe=pose_recipe,
             keep_world=True,
             priors=priors,
             recorder=recorder,
         )
-        made.append(as_pass(reordered(scene, order)))
+        made.append(as_pass(scene, order))
         # Where a pass had to make do with smaller images, the others see the same.
         size = max(max(view.height, view.width) for view in scene.views)
-    if len({tuple(each.depth[0].shape) for each in (p.scene for p in made)}) > 1:
+    if len({each.scene.depth[0].shape for each in made}) > 1:
         raise MemoryError(
             f"memory ran out in the course of {passes} passes, so that they are of different "
             f"sizes; choose --size {size}"
@@ -130,23 +120,14 @@ def _check(views: Sequence[View], passes: int, seed: int) -> None:
         raise ValueError(f"seed must be between 0 and 2**64 - {passes + 1}, got {seed}")
 
 
-def reordered(scene: Reconstruction, order: Sequence[int]) -> Reconstruction:
-    """Return a scene with its views back in their own order."""
-    place = torch.tensor(order).argsort().tolist()
-    assert scene.world_pointmaps is not None
-    return replace(
-        scene,
-        views=[scene.views[i] for i in place],
-        cameras=[scene.cameras[i] for i in place],
-        depth=[scene.depth[i] for i in place],
-        confidence=[scene.confidence[i] for i in place],
-        failures=[scene.failures[i] for i in place],
-        world_pointmaps=[scene.world_pointmaps[i] for i in place],
-    )
+def as_pass(scene: Reconstruction, order: Sequence[int]) -> Pass:
+    """Return a pass with the views in their own order, and only some points of the world head.
 
-
-def as_pass(scene: Reconstruction) -> Pass:
-    """Return a pass with some points of the world head, and the scene without the rest of them."""
+    Args:
+        scene: As it was made, with what the world head says.
+        order: Which view is in which place of it.
+    """
+    scene = subset(scene, torch.tensor(order).argsort().tolist())
     assert scene.world_pointmaps is not None
     points, weights = [], []
     for view, pointmap in zip(scene.views, scene.world_pointmaps, strict=True):

@@ -1,17 +1,16 @@
 """A scene with more photos: what stands stays as it is, bit by bit."""
 
 import math
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from fast3r.models.fast3r import Fast3R
-from fast3r.scene.joining import Joint
 from fast3r.scene.living.choosing import Photos, References, photos_as_views
-from fast3r.scene.living.localizing import MAX_REFERENCES
+from fast3r.scene.living.localizing import MAX_REFERENCES, Evidence
 from fast3r.scene.living.matched import MatchedCamera, Matcher
 from fast3r.scene.living.placing import Newcomers, PassOptions, place_beside
-from fast3r.scene.living.removing import subset
+from fast3r.scene.living.removing import appended, subset
 from fast3r.scene.living.sameness import pixel_key, shared_photos
 from fast3r.scene.machine import Precision
 from fast3r.scene.reconstruction import Reconstruction
@@ -20,8 +19,8 @@ from fast3r.scene.stages import StageRecorder
 from fast3r.views.view import View
 
 
-@dataclass(frozen=True)
-class AddedPhoto:
+@dataclass(frozen=True, kw_only=True)
+class AddedPhoto(Evidence):
     """What became of one photo."""
 
     name: str
@@ -30,22 +29,6 @@ class AddedPhoto:
     outcome: Literal["placed", "unplaced", "left out"]
     """Placed: it has a camera and depth. Unplaced: it joined the views, without a camera. Left out:
     it did not, since the scene has it already or has another photo of its name."""
-
-    reason: str | None
-    """Why it was not placed; None where it was."""
-
-    references: list[str]
-    """Names of the views that it was compared with, of the scene or added before."""
-
-    joint: Joint | None
-    """How well what the network saw in its pass agrees with the scene; None where left out."""
-
-    confirmed: float
-    """Share of what the photo shows of the scene that lies where the scene has it, to a tenth of
-    the depth; nan where nothing tells."""
-
-    matches: int = 0
-    """Points of the scene that an exact camera rests on; 0 for one by the network."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +66,9 @@ def add(
     Cameras and depth that stand do not change, nor do world, scale and what is known of them. The
     photos most like the scene go first, and may be references for the others.
 
-    Args:
-        scene: With cameras; it may come from another model, or from refinement.
-        photos: Views, or what `fast3r.load_views` reads.
-        model: From `fast3r.load_model`.
-        references: Names or indices of the views to compare with; by default those most like the
-            photos by what the encoder makes of their patches.
-        max_references: At most so many are chosen for each pass.
-        photos_at_once: New photos of a pass.
-        exact: First look for the cameras that features shared with the references tell, as exact as
-            theirs; for scenes with exact cameras, as from refinement. Depth is what the network
-            says, brought to their points. Where they tell no camera, the network does.
-        seed: Equal seeds give equal results.
-        size: Long side in pixels at which the network sees the photos; by default what it was
-            trained for.
-        precision: Number format of the transformer.
-        recorder: Measures the stages and tells of progress.
+    A pass takes `photos_at_once` new photos. With `exact`, features tell the cameras where they
+    can, and depth is what the network says, brought to their points. All other arguments are those
+    of `localize`.
 
     Raises:
         ValueError: There is no photo, the scene has no camera, or an option is wrong.
@@ -109,25 +79,23 @@ def add(
     views = photos_as_views(photos, model, size)
     chooser = References(scene, model, count=max_references, size=size, fixed=references)
     options = PassOptions(seed, size, precision)
-    outcomes = _left_out(scene, views)
     matcher = Matcher(scene, seed=seed, recorder=recorder) if exact else None
+    outcomes = _left_out(scene, views)
     grown, order = scene, []
     for group in _groups(views, outcomes, chooser, photos_at_once):
         new = [views[index] for index in group]
-        beside = chooser.of(new)
-        placed = place_beside(grown, beside, new, model, options, recorder)
-        exact_ones: dict[int, MatchedCamera] = {}
+        placed = place_beside(grown, chooser.of(new), new, model, options, recorder)
+        matches = [
+            None if matcher is None else matcher.place(view, chooser.of([view])) for view in new
+        ]
+        placed = _with_exact_cameras(placed, matches)
+        for place, (index, matched) in enumerate(zip(group, matches, strict=True)):
+            outcomes[index] = _outcome(grown, placed, place, matched)
+        records = [_record(grown, placed.scene, k, matched) for k, matched in enumerate(matches)]
+        grown = chooser.scene = appended(grown, placed.scene, records)
         if matcher is not None:
-            matched = [matcher.place(view, chooser.of([view])) for view in new]
-            exact_ones = {k: m for k, m in enumerate(matched) if m.camera is not None}
-            placed = _with_exact_cameras(placed, exact_ones)
-        for place, index in enumerate(group):
-            outcomes[index] = _outcome(grown, placed, place, exact_ones.get(place))
-        records = [_record(grown, placed.scene, k, exact_ones.get(k)) for k in range(len(new))]
-        grown = appended(grown, placed.scene, records)
+            matcher.scene = grown
         order += group
-        for looking in (chooser, *([] if matcher is None else [matcher])):
-            looking.grown(grown)
     standing = len(scene.views)
     given = sorted(range(len(order)), key=order.__getitem__)
     grown = subset(grown, [*range(standing), *(standing + place for place in given)])
@@ -151,45 +119,19 @@ def _outcome(
     )
 
 
-def _with_exact_cameras(placed: Newcomers, exact_ones: Mapping[int, MatchedCamera]) -> Newcomers:
+def _with_exact_cameras(placed: Newcomers, matches: Sequence[MatchedCamera | None]) -> Newcomers:
     """Return new photos of which some have other cameras, and depth that goes with these."""
     cameras, failures = list(placed.scene.cameras), list(placed.scene.failures)
     depth = list(placed.scene.depth)
-    for place, matched in exact_ones.items():
+    for place, matched in enumerate(matches):
+        if matched is None:
+            continue
         factor = matched.depth_factor(placed.scene.views[place], depth[place])
         # A camera, but no points, where the network gave no depth.
         depth[place] = depth[place] * (0.0 if factor is None else factor)
         cameras[place], failures[place] = matched.camera, None
     scene = replace(placed.scene, cameras=cameras, failures=failures, depth=depth)
     return replace(placed, scene=scene)
-
-
-def appended(
-    scene: Reconstruction, new: Reconstruction, records: Sequence[ViewRefinement] = ()
-) -> Reconstruction:
-    """Return a scene with the views of another one in the same world behind its own.
-
-    Args:
-        scene: What is known of it stays known.
-        new: Its views, cameras and points alone.
-        records: What to say of the new views in the scene's record of refinement, if it has one.
-    """
-    record, maps = scene.refinement, scene.world_pointmaps
-    if record is not None:
-        record = replace(record, views=[*record.views, *records])
-    if maps is not None:
-        maps = None if new.world_pointmaps is None else [*maps, *new.world_pointmaps]
-    return replace(
-        scene,
-        views=[*scene.views, *new.views],
-        cameras=[*scene.cameras, *new.cameras],
-        depth=[*scene.depth, *new.depth],
-        confidence=[*scene.confidence, *new.confidence],
-        failures=[*scene.failures, *new.failures],
-        world_pointmaps=maps,
-        refinement=record,
-        uncertainty=scene.uncertainty and scene.uncertainty.before(new.depth),
-    )
 
 
 def _record(
@@ -218,23 +160,34 @@ def _record(
 
 
 def _left_out(scene: Reconstruction, views: Sequence[View]) -> dict[int, AddedPhoto]:
-    """Return the photos that the scene has already, and those whose name it has for another."""
+    """Return the photos that are there already, and those whose name is another one's."""
     outcomes: dict[int, AddedPhoto] = {}
 
     def leave_out(index: int, reason: str) -> None:
         name = views[index].name
-        outcomes[index] = AddedPhoto(name, "left out", reason, [], None, math.nan)
+        outcomes[index] = AddedPhoto(
+            name=name,
+            outcome="left out",
+            reason=reason,
+            references=[],
+            joint=None,
+            confirmed=math.nan,
+        )
 
     for index, standing in shared_photos(views, scene.views):
         leave_out(index, f"the scene has this photo already, as {scene.views[standing].name}")
     names = {view.name for view in scene.views}
-    first: dict[Hashable, str] = {}
+    first: dict[Hashable, int] = {}
     for index, view in enumerate(views):
-        same = first.setdefault(pixel_key(view), view.name)
-        if index not in outcomes and same != view.name:
-            leave_out(index, f"it is the same photo as {same}")
-        elif index not in outcomes and view.name in names:
+        same = first.setdefault(pixel_key(view), index)
+        if index in outcomes:
+            continue
+        if same != index:
+            leave_out(index, f"it is the same photo as {views[same].name}")
+        elif view.name in names:
             leave_out(index, "the scene has another photo of this name; rename one of them")
+        else:
+            names.add(view.name)
     return outcomes
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.transforms import Similarity, rotation_exp
-from fast3r.scene.living.ground import ground_plane
+from fast3r.scene.living.ground import MAX_TILT_DEG, ground_plane
 from fast3r.scene.living.removing import indices_of
 from fast3r.scene.priors.applying import with_priors
 from fast3r.scene.priors.outcome import PriorCheck
@@ -74,13 +74,15 @@ def _on_ground(scene: Reconstruction, seed: int) -> Reconstruction:
     plane = ground_plane(scene, seed=seed)
     rotation = _shortest_turn(plane.normal, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
     shift = -(rotation @ plane.below_cameras)
-    turned = scene.transformed(_rigid(rotation, shift), scale=scene.scale)
+    turned = scene.transformed(
+        replace(Similarity.identity(), rotation=rotation, translation=shift), scale=scene.scale
+    )
     tilt_deg = math.degrees(math.acos(min(1.0, plane.normal[2].item())))
     check = PriorCheck(
         "ground",
         "agrees",
         tilt_deg,
-        plane.max_tilt_deg,
+        MAX_TILT_DEG,
         "deg",
         f"{plane.share:.0%} of the points lie on it",
     )
@@ -124,12 +126,9 @@ def _about(scene: Reconstruction, origin: str | int) -> Reconstruction:
             name, reason = scene.views[index].name, scene.failures[index]
             raise ValueError(f"origin: {name} has no camera ({reason}); name another view")
         place = camera.world_from_camera[:3, 3].double()
-    moved = scene.transformed(_rigid(torch.eye(3, dtype=torch.float64), -place), scale=scene.scale)
+    shift = replace(Similarity.identity(), translation=-place)
+    moved = scene.transformed(shift, scale=scene.scale)
     return replace(moved, world=World(scene.world.axes))
-
-
-def _rigid(rotation: Float[Tensor, "3 3"], translation: Float[Tensor, " 3"]) -> Similarity:
-    return Similarity(torch.ones((), dtype=torch.float64), rotation, translation)
 
 
 def _shortest_turn(

@@ -9,7 +9,7 @@ from torch import Tensor
 from fast3r.geometry.transforms import Similarity
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.joining import Joint, join
-from fast3r.scene.living.likeness import likeness, patch_features
+from fast3r.scene.living.choosing import likeness, patch_features
 from fast3r.scene.living.placing import PassOptions, confirm, contradiction, run_pass
 from fast3r.scene.living.removing import subset
 from fast3r.scene.reconstruction import Reconstruction

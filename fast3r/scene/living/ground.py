@@ -11,7 +11,9 @@ from torch.nn.functional import normalize
 from fast3r.geometry.robust import geman_mcclure_weight
 from fast3r.scene.reconstruction import Reconstruction
 
-_MAX_TILT_DEG = 45.0
+MAX_TILT_DEG = 45.0
+"""Planes that are turned further away from level are not looked at."""
+
 # Of the median distance between a point and the camera that saw it.
 _THICKNESS = 0.02
 _MIN_GAIN = 0.1
@@ -36,9 +38,6 @@ class GroundPlane:
     share: float
     """Share of the scene's points that lie on it, to a fiftieth of their usual depth."""
 
-    max_tilt_deg: float = _MAX_TILT_DEG
-    """Planes that are turned further away from level were not looked at."""
-
 
 def ground_plane(scene: Reconstruction, *, seed: int = 0) -> GroundPlane:
     """Return the ground of a scene whose z axis points up, roughly.
@@ -54,7 +53,7 @@ def ground_plane(scene: Reconstruction, *, seed: int = 0) -> GroundPlane:
     centres = torch.stack([c.world_from_camera[:3, 3] for _, _, c in scene.posed_views()]).double()
     thickness = _THICKNESS * _usual_depth(scene)
     normals, offsets = _candidates(points, seed)
-    allowed = normals[:, 2] > math.cos(math.radians(_MAX_TILT_DEG))
+    allowed = normals[:, 2] > math.cos(math.radians(MAX_TILT_DEG))
     allowed &= (centres @ normals.mT - offsets > 0).double().mean(dim=0) > 0.5
     best = _gain(points @ normals.mT - offsets, thickness).where(allowed, -1).argmax()
     normal, offset = _refined(points, normals[best], offsets[best], thickness)

@@ -9,7 +9,7 @@ from fast3r.geometry.cameras import Camera
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.joining import Joint
 from fast3r.scene.living.choosing import Photos, References, photos_as_views
-from fast3r.scene.living.matched import Matcher
+from fast3r.scene.living.matched import MatchedCamera, Matcher
 from fast3r.scene.living.placing import Newcomers, PassOptions, place_beside
 from fast3r.scene.machine import Precision
 from fast3r.scene.reconstruction import Reconstruction
@@ -20,18 +20,12 @@ MAX_REFERENCES = 8
 """Views of the scene that the network sees beside new photos."""
 
 
-@dataclass(frozen=True)
-class Localization:
-    """Where one photo was taken."""
-
-    view: View
-    """The photo, as the network saw it."""
-
-    camera: Camera | None
-    """In pixels of the original photo and in the world of the scene; None where none was found."""
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """On what the place of a photo rests."""
 
     reason: str | None
-    """Why there is no camera; None where there is."""
+    """Why it has none; None where it has."""
 
     references: list[str]
     """Names of the views that the photo was compared with, those most like it first."""
@@ -46,6 +40,17 @@ class Localization:
 
     matches: int = 0
     """Points of the scene that an exact camera rests on; 0 for one by the network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localization(Evidence):
+    """Where one photo was taken."""
+
+    view: View
+    """The photo, as the network saw it."""
+
+    camera: Camera | None
+    """In pixels of the original photo and in the world of the scene; None where none was found."""
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -99,19 +104,27 @@ def localize(
     for view in views:
         beside = chooser.of([view])
         matched = None if matcher is None else matcher.place(view, beside)
-        if matched is not None and matched.camera is not None:
-            names = [scene.views[i].name for i in beside]
-            count = len(matched.points)
-            found.append(
-                Localization(view, matched.camera, None, names, None, math.nan, matches=count)
-            )
-            continue
-        placed = place_beside(scene, beside, [view], model, options, recorder)
-        found.append(_localization(scene, placed))
+        if matched is None:
+            placed = place_beside(scene, beside, [view], model, options, recorder)
+            found.append(_by_network(scene, placed))
+        else:
+            found.append(_by_matches(scene, view, matched))
     return found
 
 
-def _localization(scene: Reconstruction, placed: Newcomers) -> Localization:
+def _by_matches(scene: Reconstruction, view: View, matched: MatchedCamera) -> Localization:
+    return Localization(
+        view=view,
+        camera=matched.camera,
+        reason=None,
+        references=[scene.views[i].name for i in matched.references],
+        joint=None,
+        confirmed=math.nan,
+        matches=len(matched.points),
+    )
+
+
+def _by_network(scene: Reconstruction, placed: Newcomers) -> Localization:
     return Localization(
         view=placed.scene.views[0],
         camera=placed.scene.cameras[0],

@@ -5,8 +5,8 @@ to be exact for that; the camera of the photo is what explains where it shows th
 network is asked.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,12 @@ from fast3r.scene.refinement.features import (
     import_pycolmap,
 )
 from fast3r.scene.refinement.matching import match, verify
-from fast3r.scene.refinement.photos import WorkingPhoto, network_pixels, working_photo
+from fast3r.scene.refinement.photos import (
+    USUAL_FOCAL,
+    WorkingPhoto,
+    network_pixels,
+    working_photo,
+)
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.view import View
 
@@ -37,19 +42,13 @@ _MAX_ERROR_PX = 4.0
 _MIN_ANGLE_DEG = 1.0
 """Between the rays of a point, whose distance is unknown below."""
 
-_USUAL_FOCAL = 1.2
-"""Start, over the longer side, where nothing tells the focal length; COLMAP's."""
-
 
 @dataclass(frozen=True)
 class MatchedCamera:
-    """The camera of a photo by its matches, or why there is none."""
+    """The camera of a photo by its matches."""
 
-    camera: Camera | None
+    camera: Camera
     """In pixels of the original photo and in the world of the scene."""
-
-    reason: str | None
-    """Why the matches do not allow one; None where they do."""
 
     references: list[int]
     """Views that it was matched with."""
@@ -62,7 +61,6 @@ class MatchedCamera:
 
     def depth_factor(self, view: View, depth: Float[Tensor, "height width"]) -> float | None:
         """Return what brings a depth map of the view to the points; None where nothing tells it."""
-        assert self.camera is not None
         pose = self.camera.world_from_camera.double()
         column, row, inside = network_pixels(view, self.pixels)
         ratio = ((self.points - pose[:3, 3]) @ pose[:3, 2]) / depth[row, column].double()
@@ -89,45 +87,53 @@ class Matcher:
             ImportError: pycolmap is not installed.
         """
         import_pycolmap("exact localization")
-        self._scene, self._seed = scene, seed
+        self.scene = scene
+        """May be replaced by the same scene with more views at its end."""
+        self._seed = seed
         self._recorder = recorder or StageRecorder()
         self._looked: dict[int, _Looked] = {}
 
-    def grown(self, scene: Reconstruction) -> None:
-        """Look at the same scene with more views at its end."""
-        self._scene = scene
+    def place(self, view: View, references: Sequence[int]) -> MatchedCamera | None:
+        """Return the camera of a photo by what references show of it; None if that is too little.
 
-    def place(self, view: View, references: Sequence[int]) -> MatchedCamera:
-        """Return the camera of a photo by what references show of it."""
+        At least 12 of its features have to be shown by two references in one place, and the camera
+        has to show as many of them where they are.
+        """
         with self._recorder.stage("features and matches") as tell:
             new = _look(view)
-            sightings = torch.full((len(new.features), len(references), 2), torch.nan).double()
-            for place, index in enumerate(references):
-                if index not in self._looked:
-                    self._looked[index] = _look(self._scene.views[index])
-                looked = self._looked[index]
-                matches = self._matches(new, looked, index)
-                shown = looked.features.positions[matches[:, 1]].double() * looked.photo.pitch
-                sightings[matches[:, 0], place] = shown
-                tell(place + 1, len(references))
+            sightings = self._sightings(new, references, tell)
         points, known = self._points(sightings, references)
-        pixels = new.features.positions[known].double() * new.photo.pitch
         if len(points) < _MIN_POINTS:
-            reason = (
-                f"two references show only {len(points)} of its features in one place, "
-                f"{_MIN_POINTS} are needed"
-            )
-            return MatchedCamera(None, reason, list(references), points, pixels)
-        return self._by_points(view, new.photo.pitch, references, points, pixels)
+            return None
+        pixels = new.features.positions[known].double() * new.photo.pitch
+        intrinsics = self._intrinsics(view, references)
+        max_error_px = _MAX_ERROR_PX * new.photo.pitch
+        camera, inside = _pose(view, intrinsics, points, pixels, max_error_px, self._seed)
+        if camera is None or inside.sum() < _MIN_POINTS:
+            return None
+        return MatchedCamera(camera, list(references), points[inside], pixels[inside])
+
+    def _sightings(
+        self, new: _Looked, references: Sequence[int], tell: Callable[[int, int], None]
+    ) -> Float[Tensor, "features views 2"]:
+        """Return where references show the features of a photo; nan where they do not."""
+        sightings = torch.full((len(new.features), len(references), 2), torch.nan).double()
+        for place, index in enumerate(references):
+            if index not in self._looked:
+                self._looked[index] = _look(self.scene.views[index])
+            looked = self._looked[index]
+            matches = self._matches(new, looked, index)
+            shown = looked.features.positions[matches[:, 1]].double() * looked.photo.pitch
+            sightings[matches[:, 0], place] = shown
+            tell(place + 1, len(references))
+        return sightings
 
     def _matches(self, new: _Looked, looked: _Looked, index: int) -> Int[Tensor, "matches 2"]:
-        camera = self._scene.cameras[index]
-        assert camera is not None
-        photos, features = (new.photo, looked.photo), (new.features, looked.features)
+        camera = self.scene.camera(index)
         focal_px = camera.intrinsics[0, 0].item() / looked.photo.pitch
-        focals_px = (new.photo.focal_px or _USUAL_FOCAL * _long_side(new.photo), focal_px)
-        found = match(*features, "usual")
-        pair = verify(photos, features, (0, 1), found, focals_px, seed=self._seed)
+        photos = (new.photo, replace(looked.photo, focal_px=focal_px))
+        features = (new.features, looked.features)
+        pair = verify(photos, features, match(*features, "usual"), seed=self._seed)
         return torch.zeros(0, 2, dtype=torch.long) if pair is None else pair.matches
 
     def _points(
@@ -136,7 +142,7 @@ class Matcher:
         """Return points that references agree on, and of which features they are."""
         seen = sightings.isfinite().all(dim=-1)
         often = (seen.sum(dim=1) >= 2).nonzero()[:, 0]
-        cameras = [self._scene.cameras[index] for index in references]
+        cameras = [self.scene.cameras[index] for index in references]
         found = triangulate(
             sightings[often].nan_to_num(0),
             torch.arange(len(references)).expand(len(often), -1),
@@ -149,32 +155,13 @@ class Matcher:
         good &= (found.angle_deg > _MIN_ANGLE_DEG) & found.points.isfinite().all(dim=-1)
         return found.points[good].double(), often[good]
 
-    def _by_points(
-        self,
-        view: View,
-        pitch: float,
-        references: Sequence[int],
-        points: Float[Tensor, "points 3"],
-        pixels: Float[Tensor, "points 2"],
-    ) -> MatchedCamera:
-        """Return the camera that shows points at their pixels."""
-        known = self._intrinsics(view, references)
-        found, inside = _pose(view, known, points, pixels, _MAX_ERROR_PX * pitch, self._seed)
-        if found is not None and inside.sum() >= _MIN_POINTS:
-            return MatchedCamera(found, None, list(references), points[inside], pixels[inside])
-        reason = (
-            f"no camera shows more than {int(inside.sum())} of its {len(points)} matched points in "
-            f"place, {_MIN_POINTS} are needed"
-        )
-        return MatchedCamera(None, reason, list(references), points, pixels)
-
     def _intrinsics(self, view: View, references: Sequence[int]) -> Float[Tensor, "3 3"] | None:
         """Return the intrinsics that a view shares with a reference, or that are known."""
         if view.known_intrinsics is not None:
             return view.known_intrinsics
         key = (view.camera_key, view.original_height, view.original_width)
         for index in references:
-            other, camera = self._scene.views[index], self._scene.cameras[index]
+            other, camera = self.scene.views[index], self.scene.cameras[index]
             if (other.camera_key, other.original_height, other.original_width) == key:
                 assert camera is not None
                 return camera.intrinsics.double()
@@ -184,10 +171,6 @@ class Matcher:
 def _look(view: View) -> _Looked:
     photo = working_photo(view, None, max_side_px=FEATURE_SIDE_PX)
     return _Looked(photo, find_features(photo, "usual"))
-
-
-def _long_side(photo: WorkingPhoto) -> int:
-    return max(photo.height, photo.width)
 
 
 def _pose(
@@ -201,7 +184,7 @@ def _pose(
     """Return the camera of most points, and which these are; its focal length where not known."""
     pycolmap = import_pycolmap()
     width, height = view.original_width, view.original_height
-    focal_px = view.exif_focal_px or _USUAL_FOCAL * max(width, height)
+    focal_px = view.exif_focal_px or USUAL_FOCAL * max(width, height)
     numbers = [focal_px, focal_px, width / 2, height / 2]
     if known is not None:
         numbers = [known[0, 0].item(), known[1, 1].item(), known[0, 2].item(), known[1, 2].item()]

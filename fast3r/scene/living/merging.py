@@ -7,17 +7,16 @@ from typing import Literal
 from fast3r.geometry.transforms import Similarity
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.joining import Joint, join
-from fast3r.scene.living.adding import appended
 from fast3r.scene.living.bridging import Bridge, bridge
-from fast3r.scene.living.naming import free_names
 from fast3r.scene.living.placing import PassOptions, contradiction
-from fast3r.scene.living.removing import subset
+from fast3r.scene.living.removing import appended, subset
 from fast3r.scene.living.sameness import shared_photos
 from fast3r.scene.living.worlds import common_world
 from fast3r.scene.machine import Precision
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
+from fast3r.views.names import free_names
 
 
 class NeedsModelError(ValueError):

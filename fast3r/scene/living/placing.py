@@ -11,7 +11,6 @@ from torch import Tensor
 from fast3r.geometry.cameras import Camera, invert_rigid, project
 from fast3r.models.fast3r import Fast3R
 from fast3r.scene.joining import TOLERANCE, Joint, join
-from fast3r.scene.living.naming import free_names
 from fast3r.scene.living.removing import subset
 from fast3r.scene.machine import Precision
 from fast3r.scene.priors.checks import original_matrix
@@ -20,6 +19,7 @@ from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.photos import network_pixels
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
+from fast3r.views.names import free_names
 from fast3r.views.view import View
 
 MIN_AGREEING = 0.4
@@ -200,8 +200,7 @@ def _seen(
     scene: Reconstruction, index: int, points: Float[Tensor, "points 3"]
 ) -> tuple[Bool[Tensor, " points"], Bool[Tensor, " points"]]:
     """Return which points of the world lie in the image of a view, and which on its surface."""
-    camera = scene.cameras[index]
-    assert camera is not None
+    camera = scene.camera(index)
     pose = invert_rigid(camera.world_from_camera.double())
     ideal, depth = project(points, camera.intrinsics.double(), pose)
     ahead = depth > 0

@@ -1,4 +1,4 @@
-"""A scene without some of its views; what stays is not touched."""
+"""A scene without some of its views, or with those of another one; what stays is not touched."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction
+from fast3r.scene.refinement.record import ViewRefinement
 from fast3r.views.names import Names
 
 
@@ -70,6 +71,34 @@ def subset(scene: Reconstruction, indices: Sequence[int]) -> Reconstruction:
         world_pointmaps=None if maps is None else [maps[i] for i in indices],
         refinement=record,
         uncertainty=scene.uncertainty and scene.uncertainty.of(indices),
+    )
+
+
+def appended(
+    scene: Reconstruction, new: Reconstruction, records: Sequence[ViewRefinement] = ()
+) -> Reconstruction:
+    """Return a scene with the views of another one in the same world behind its own.
+
+    Args:
+        scene: What is known of it stays known.
+        new: Its views, cameras and points alone.
+        records: What to say of the new views in the scene's record of refinement, if it has one.
+    """
+    record, maps = scene.refinement, scene.world_pointmaps
+    if record is not None:
+        record = replace(record, views=[*record.views, *records])
+    if maps is not None:
+        maps = None if new.world_pointmaps is None else [*maps, *new.world_pointmaps]
+    return replace(
+        scene,
+        views=[*scene.views, *new.views],
+        cameras=[*scene.cameras, *new.cameras],
+        depth=[*scene.depth, *new.depth],
+        confidence=[*scene.confidence, *new.confidence],
+        failures=[*scene.failures, *new.failures],
+        world_pointmaps=maps,
+        refinement=record,
+        uncertainty=scene.uncertainty and scene.uncertainty.before(new.depth),
     )
 
 

@@ -30,7 +30,8 @@ def shared_photos(some: Sequence[View], others: Sequence[View]) -> list[tuple[in
         j = theirs.pop(pixel_key(view), None)
         if j is not None:
             pairs[i] = j
-    free = [j for j in range(len(others)) if j not in set(pairs.values())]
+    taken = set(pairs.values())
+    free = [j for j in range(len(others)) if j not in taken]
     for i in (i for i in range(len(some)) if i not in pairs):
         found = next((j for j in free if _one_loaded_twice(some[i], others[j])), None)
         if found is not None:
@@ -50,10 +51,7 @@ def _one_loaded_twice(view: View, other: View) -> bool:
         return False
     if (view.height, view.width, view.lens) == (other.height, other.width, other.lens):
         return False  # Their pixels have told them apart.
-    if (view.time_s, view.face and view.face.name) != (
-        other.time_s,
-        other.face and other.face.name,
-    ):
+    if _frame_of(view) != _frame_of(other):
         return False
     if all(v.source is not None and v.source.is_file() for v in (view, other)):
         return _have_equal_files(view, other)
@@ -62,6 +60,11 @@ def _one_loaded_twice(view: View, other: View) -> bool:
 
 def _original_size(view: View) -> _Size:
     return view.original_height, view.original_width
+
+
+def _frame_of(view: View) -> tuple[float | None, str | None]:
+    """Return what tells apart the views of one file: frames of a video, faces of a panorama."""
+    return view.time_s, view.face and view.face.name
 
 
 def _have_equal_files(view: View, other: View) -> bool:

@@ -1,12 +1,13 @@
 """In which world two scenes become one, and where what is known of them disagrees."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
 from fast3r.geometry.transforms import Similarity
-from fast3r.scene.priors.geodesy import east_north_up
+from fast3r.scene.priors.gps import east_north_up
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction, Scale, World
 
@@ -45,16 +46,10 @@ def common_world(a: Reconstruction, b: Reconstruction, a_from_b: Similarity) -> 
     unit_from = lead if lead.scale.kind == "metric" or other.scale.kind != "metric" else other
     from_lead = None
     if unit_from is other:
-        from_lead = _resize(1 / lead_from_other.scale)
+        from_lead = replace(Similarity.identity(), scale=1 / lead_from_other.scale)
         lead_from_other = from_lead @ lead_from_other
     from_a, from_b = (lead_from_other, from_lead) if b_leads else (from_lead, lead_from_other)
     return CommonWorld(from_a, from_b, unit_from.scale, lead.world, _contradictions(a, b, a_from_b))
-
-
-def _resize(factor: torch.Tensor) -> Similarity:
-    return Similarity(
-        factor, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    )
 
 
 def _contradictions(a: Reconstruction, b: Reconstruction, a_from_b: Similarity) -> list[PriorCheck]:

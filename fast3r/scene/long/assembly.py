@@ -10,7 +10,7 @@ from torch import Tensor
 from fast3r.geometry.cameras import Camera
 from fast3r.geometry.transforms import Similarity, nearest_rotation, rotation_angle_deg
 from fast3r.models.prediction import Pointmap
-from fast3r.scene.mapped import MappedTensors
+from fast3r.scene.mapped import in_file
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.views.view import SkippedPhoto, View
 
@@ -37,13 +37,14 @@ class Assembly:
 
     def __init__(self, num_views: int, folder: Path) -> None:
         """Start a scene of so many views, whose files go into a folder."""
-        self._mapped = MappedTensors(folder)
-        self._views: list[View | None] = [None] * num_views
-        self._cameras: list[Camera | None] = [None] * num_views
-        self._depth: list[Tensor] = [torch.empty(0)] * num_views
-        self._confidence: list[Tensor] = [torch.empty(0)] * num_views
-        self._pointmaps: list[Pointmap | None] = [None] * num_views
-        self._failures: list[str | None] = [None] * num_views
+        self._folder = folder
+        self._num_views = num_views
+        self._views: dict[int, View] = {}
+        self._cameras: dict[int, Camera | None] = {}
+        self._depth: dict[int, Tensor] = {}
+        self._confidence: dict[int, Tensor] = {}
+        self._pointmaps: dict[int, Pointmap] = {}
+        self._failures: dict[int, str | None] = {}
 
     def add(
         self,
@@ -62,80 +63,70 @@ class Assembly:
             cameras: Of those that have one.
             failures: Why the others have none.
         """
-        groups: dict[tuple[int, int], list[int]] = {}
+        groups: dict[tuple[int, int], dict[int, int]] = {}
         for index, place in entries.items():
             size = (scene.views[place].height, scene.views[place].width)
-            groups.setdefault(size, []).append(index)
-        for (height, width), indices in groups.items():
-            places = [entries[index] for index in indices]
-            depth = [
-                scene.depth[p] if i in cameras else torch.zeros_like(scene.depth[p])
-                for i, p in zip(indices, places, strict=True)
-            ]
-            # One file for many views, as a process can only map some ten thousand.
-            label = f"{name}-{height}x{width}"
-            self._put(self._depth, indices, f"{label}-depth", depth)
-            confidence = [scene.confidence[place] for place in places]
-            self._put(self._confidence, indices, f"{label}-confidence", confidence)
-            self._put_views(indices, label, [scene.views[place] for place in places])
-            if scene.world_pointmaps is not None:
-                self._put_pointmaps(indices, label, [scene.world_pointmaps[p] for p in places])
+            groups.setdefault(size, {})[index] = place
+        for (height, width), group in groups.items():
+            depth = {
+                i: scene.depth[p] if i in cameras else torch.zeros_like(scene.depth[p])
+                for i, p in group.items()
+            }
+            self._put(f"{name}-{height}x{width}", scene, group, depth)
         for index in entries:
             self._cameras[index] = cameras.get(index)
             self._failures[index] = failures.get(index)
 
     def finished(self, skipped: list[SkippedPhoto]) -> Reconstruction:
         """Return the scene, to which every view was added."""
-        views = [view for view in self._views if view is not None]
-        pointmaps = [pointmap for pointmap in self._pointmaps if pointmap is not None]
-        assert len(views) == len(self._views)
+        order = range(self._num_views)
         return Reconstruction(
-            views=views,
-            cameras=self._cameras,
-            depth=self._depth,
-            confidence=self._confidence,
-            failures=self._failures,
+            views=[self._views[i] for i in order],
+            cameras=[self._cameras[i] for i in order],
+            depth=[self._depth[i] for i in order],
+            confidence=[self._confidence[i] for i in order],
+            failures=[self._failures[i] for i in order],
             skipped=skipped,
             scale=Scale(),
-            world_pointmaps=pointmaps or None,
+            world_pointmaps=[self._pointmaps[i] for i in order] if self._pointmaps else None,
         )
 
     def _put(
-        self, entries: list[Tensor], indices: Sequence[int], name: str, tensors: Sequence[Tensor]
+        self,
+        label: str,
+        scene: Reconstruction,
+        entries: Mapping[int, int],
+        depth: Mapping[int, Tensor],
     ) -> None:
-        mapped = self._mapped.keep(name, torch.stack(list(tensors)))
-        for index, tensor in zip(indices, mapped, strict=True):
-            entries[index] = tensor
+        """Take over what views of one size show, a file for each kind of tensor."""
+        views = {i: scene.views[p] for i, p in entries.items()}
+        masks = {i: view.mask for i, view in views.items() if view.mask is not None}
+        confidence = {i: scene.confidence[p] for i, p in entries.items()}
+        self._depth |= self._kept(f"{label}-depth", depth)
+        self._confidence |= self._kept(f"{label}-confidence", confidence)
+        pixels = self._kept(f"{label}-pixels", {i: view.pixels for i, view in views.items()})
+        masks = self._kept(f"{label}-masks", masks)
+        for i, view in views.items():
+            self._views[i] = replace(view, pixels=pixels[i], mask=masks.get(i))
+        if scene.world_pointmaps is not None:
+            maps = {i: scene.world_pointmaps[p] for i, p in entries.items()}
+            points = self._kept(f"{label}-world", {i: each.points for i, each in maps.items()})
+            confidence = {i: each.confidence for i, each in maps.items()}
+            confidence = self._kept(f"{label}-world-confidence", confidence)
+            self._pointmaps |= {i: Pointmap(points[i], confidence[i]) for i in maps}
 
-    def _put_views(self, indices: Sequence[int], label: str, views: Sequence[View]) -> None:
-        pixels = self._mapped.keep(f"{label}-pixels", torch.stack([v.pixels for v in views]))
-        masks = [view.mask for view in views]
-        present = [mask for mask in masks if mask is not None]
-        mapped = (
-            iter(self._mapped.keep(f"{label}-masks", torch.stack(present))) if present else None
-        )
-        for index, view, kept, mask in zip(indices, views, pixels, masks, strict=True):
-            kept_mask = None if mask is None or mapped is None else next(mapped)
-            self._views[index] = replace(view, pixels=kept, mask=kept_mask)
-
-    def _put_pointmaps(
-        self, indices: Sequence[int], label: str, pointmaps: Sequence[Pointmap]
-    ) -> None:
-        points = torch.stack([pointmap.points for pointmap in pointmaps])
-        confidence = torch.stack([pointmap.confidence for pointmap in pointmaps])
-        points = self._mapped.keep(f"{label}-world", points)
-        confidence = self._mapped.keep(f"{label}-world-confidence", confidence)
-        for index, place, sure in zip(indices, points, confidence, strict=True):
-            self._pointmaps[index] = Pointmap(place, sure)
+    def _kept(self, name: str, tensors: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """Write tensors to one file, as a process can only map some ten thousand; return them."""
+        if not tensors:
+            return {}
+        mapped = in_file(self._folder / name, torch.stack(list(tensors.values())))
+        return dict(zip(tensors, mapped, strict=True))
 
 
 def moved(camera: Camera, target_from_world: Similarity) -> Camera:
     """Return a camera in another world."""
-    pose = camera.world_from_camera.double()
-    there = pose.clone()
-    there[:3, :3] = target_from_world.rotation @ pose[:3, :3]
-    there[:3, 3] = target_from_world(pose[None, :3, 3])[0]
-    return replace(camera, world_from_camera=there)
+    pose = target_from_world.moved_pose(camera.world_from_camera.double())
+    return replace(camera, world_from_camera=pose)
 
 
 def blended(placed: Sequence[Placed]) -> Camera:

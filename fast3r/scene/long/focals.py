@@ -25,8 +25,7 @@ def known_intrinsics(
     Raises:
         ValueError: They cannot be true, or are of no view.
     """
-    if priors is None:
-        return bind(Priors(), views).intrinsics
+    priors = priors or Priors()
     told = Priors(intrinsics=priors.intrinsics, other_photos=priors.other_photos)
     return bind(told, views).intrinsics
 
@@ -41,7 +40,8 @@ def spread_views(views: Sequence[View], count: int) -> list[int]:
     chosen = []
     for group in sorted(groups.values(), key=len, reverse=True)[:count]:
         wanted = max(int(len(group) * share), 1)
-        chosen += [group[round(place)] for place in _even(len(group), wanted)]
+        places = [(len(group) - 1) * (place + 0.5) / wanted for place in range(wanted)]
+        chosen += [group[round(place)] for place in places]
     return sorted(chosen[:count])
 
 
@@ -62,10 +62,12 @@ def chunk_intrinsics(
     told = {index: _as_prior(matrix) for index, matrix in known.items()}
     if share != "none" and len(known) < len(views):
         focals_px = torch.full((len(views),), torch.nan)
-        for index, camera in zip(*_seen(look), strict=True):
-            focals_px[index] = camera
+        chosen, scene = look()
+        for index, camera in zip(chosen, scene.cameras, strict=True):
+            if camera is not None:
+                focals_px[index] = _focal_px(camera.intrinsics)
         for index, matrix in known.items():
-            focals_px[index] = matrix[:2, :2].det().sqrt()
+            focals_px[index] = _focal_px(matrix)
         shared = share_focals(focals_px, views, share, known=known)
         rest = [i for i in range(len(views)) if i not in known and shared[i].isfinite()]
         told |= {index: Intrinsics(shared[index].item()) for index in rest}
@@ -76,22 +78,11 @@ def chunk_intrinsics(
     }
 
 
-def _seen(look: Callable[[], tuple[list[int], Reconstruction]]) -> tuple[list[int], list[float]]:
-    """Return views that found a camera, and its focal length in pixels of the original photo."""
-    chosen, scene = look()
-    indices, focals_px = [], []
-    for index, camera in zip(chosen, scene.cameras, strict=True):
-        if camera is not None:
-            indices.append(index)
-            focals_px.append(camera.intrinsics[:2, :2].det().sqrt().item())
-    return indices, focals_px
+def _focal_px(intrinsics: Float[Tensor, "3 3"]) -> Float[Tensor, ""]:
+    """Return the geometric mean of the focal lengths along x and y."""
+    return intrinsics[:2, :2].det().sqrt()
 
 
 def _as_prior(matrix: Float[Tensor, "3 3"]) -> Intrinsics:
     (fx, _, cx), (_, fy, cy), _ = matrix.tolist()
     return Intrinsics((fx, fy), (cx, cy))
-
-
-def _even(length: int, count: int) -> list[float]:
-    """Return `count` places in a list of some length, evenly spaced."""
-    return [(length - 1) * (place + 0.5) / count for place in range(count)]

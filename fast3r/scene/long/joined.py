@@ -15,7 +15,7 @@ from fast3r.scene.long.loops import LoopCandidate, loop_candidates
 from fast3r.scene.long.passes import Passes, chunk_name
 from fast3r.scene.long.placing import Placement, place_chunks
 from fast3r.scene.reconstruction import Reconstruction
-from fast3r.views.views import Views
+from fast3r.views.view import Views
 
 
 def link_chunks(passes: Passes, plan: Plan) -> list[Link]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import invert_rigid, project
-from fast3r.geometry.pose_graph import Links, stacked
+from fast3r.geometry.robust import MEDIAN_LENGTH_3D
 from fast3r.geometry.transforms import Similarity
 from fast3r.scene.joining import TOLERANCE, Joint, join
 from fast3r.scene.reconstruction import Reconstruction
@@ -20,8 +20,6 @@ _LEAST_PLACE, _LEAST_TURN = 0.003, math.radians(0.2)
 _MIN_LOOP_INLIERS = 0.4
 _MIN_SEEN_TOGETHER = 0.05
 _SAMPLE_POINTS = 400
-# The length of a 3D Gaussian error of standard deviation 1 per axis has this median.
-_MEDIAN_LENGTH = 1.538
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Link:
     """Where it lies in the second chunk."""
 
     sigma: Float[Tensor, " 7"]
-    """Standard deviations, see `Links`."""
+    """Standard deviations, see `pose_graph.Links`."""
 
     reason: str | None
     """Why they do not meet."""
@@ -115,21 +113,6 @@ def link_loop(
     return Link(first, second, True, joints, maps[0] @ place, maps[1] @ place, sigma, None)
 
 
-def as_links(links: Sequence[Link], node_of: dict[int, int]) -> Links:
-    """Return links between some chunks, the nodes of a pose graph."""
-    firsts = [link.first_from_joint for link in links if link.first_from_joint is not None]
-    seconds = [link.second_from_joint for link in links if link.second_from_joint is not None]
-    assert len(firsts) == len(seconds) == len(links)
-    return Links(
-        first=torch.tensor([node_of[link.first] for link in links]),
-        second=torch.tensor([node_of[link.second] for link in links]),
-        first_from_joint=stacked(firsts),
-        second_from_joint=stacked(seconds),
-        sigma=torch.stack([link.sigma for link in links]),
-        doubted=torch.tensor([link.loop for link in links]),
-    )
-
-
 def _sigma(joint: Joint, pass_views: int) -> Float[Tensor, " 7"]:
     """Return how unsure one end of a pass is of the other.
 
@@ -137,8 +120,8 @@ def _sigma(joint: Joint, pass_views: int) -> Float[Tensor, " 7"]:
     walk: with the root of how many times longer it is.
     """
     growth = math.sqrt(max(pass_views / max(joint.views, 1), 1.0))
-    place = growth * max(joint.residual / _MEDIAN_LENGTH, _LEAST_PLACE)
-    turn = growth * max(math.radians(joint.rotation_deg) / _MEDIAN_LENGTH, _LEAST_TURN)
+    place = growth * max(joint.residual / MEDIAN_LENGTH_3D, _LEAST_PLACE)
+    turn = growth * max(math.radians(joint.rotation_deg) / MEDIAN_LENGTH_3D, _LEAST_TURN)
     if math.isnan(turn):
         turn = place
     return torch.tensor([turn] * 3 + [place] * 4, dtype=torch.float64)

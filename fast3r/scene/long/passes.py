@@ -97,7 +97,8 @@ class Passes:
 
     def run(self, name: str, chosen: Sequence[int]) -> None:
         """Make sure that the scene of some views is there."""
-        self.work.make(name, lambda: self._scene(chosen))
+        names = [self.views[index].name for index in chosen]
+        self.work.make(name, names, lambda: self._scene(chosen))
 
     def chunk(self, index: int) -> Reconstruction:
         """Return the scene of a chunk."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from fast3r.geometry.pose_graph import follow_links, solve_pose_graph
+from fast3r.geometry.pose_graph import Links, follow_links, solve_pose_graph
 from fast3r.geometry.transforms import Similarity
-from fast3r.scene.long.linking import Link, as_links
+from fast3r.scene.long.linking import Link
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,30 @@ def place_chunks(registered: Sequence[int], links: Sequence[Link]) -> Placement:
     places: list[Similarity | None] = [None] * len(registered)
     kept = [False] * len(links)
     if not used:
-        places[part[0]] = _identity()
+        places[part[0]] = Similarity.identity()
         return Placement(places, reasons, kept)
-    graph = as_links([links[i] for i in used], node_of)
+    graph = _as_links([links[i] for i in used], node_of)
     solved = solve_pose_graph(follow_links(graph, len(part)), graph)
-    world = solved.world_from_node
     for chunk, node in node_of.items():
-        places[chunk] = Similarity(world.scale[node], world.rotation[node], world.translation[node])
+        places[chunk] = solved.world_from_node[node]
     for place, i in enumerate(used):
         kept[i] = bool(solved.kept[place])
     return Placement(places, reasons, kept)
 
 
-def _identity() -> Similarity:
-    eye = torch.eye(3, dtype=torch.float64)
-    return Similarity(eye[0, 0], eye, torch.zeros(3, dtype=torch.float64))
+def _as_links(links: Sequence[Link], node_of: dict[int, int]) -> Links:
+    """Return links between some chunks, by the nodes that these are of a pose graph."""
+    firsts = [link.first_from_joint for link in links if link.first_from_joint is not None]
+    seconds = [link.second_from_joint for link in links if link.second_from_joint is not None]
+    assert len(firsts) == len(seconds) == len(links)
+    return Links(
+        first=torch.tensor([node_of[link.first] for link in links]),
+        second=torch.tensor([node_of[link.second] for link in links]),
+        first_from_joint=Similarity.stack(firsts),
+        second_from_joint=Similarity.stack(seconds),
+        sigma=torch.stack([link.sigma for link in links]),
+        doubted=torch.tensor([link.loop for link in links]),
+    )
 
 
 def _parts(count: int, links: Sequence[Link]) -> list[list[int]]:

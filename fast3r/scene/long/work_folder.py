@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.documents import read_json
+from fast3r.scene.numpy_files import read_arrays
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.staging import staging
 
@@ -29,20 +31,21 @@ class WorkFolder:
         """Use a folder, which is made where missing.
 
         Raises:
-            ValueError: It holds passes of another model or with other options.
+            ValueError: It holds passes of another model or with other options, or something else,
+                or its manifest is damaged.
             OSError: It cannot be written to.
         """
         self.path = path
         self._recent: dict[str, Reconstruction] = {}
+        self._views_of: dict[str, list[str]] = {}
         path.mkdir(parents=True, exist_ok=True)
         for leftover in path.glob(".fast3r-*"):  # of a run that was killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
-        self._manifest = {
+        self._manifest: dict[str, Any] = {
             "format": _FORMAT,
             "version": _VERSION,
             "model": model,
             "options": options,
-            "views": None,
         }
         self._earlier = self._read_manifest()
         if self._earlier is not None:
@@ -58,44 +61,61 @@ class WorkFolder:
             ValueError: A view has changed, or there are more or fewer of them.
         """
         now = [list(view) for view in views]
-        before = None if self._earlier is None else self._earlier["views"]
-        if before is not None and before != now:
-            raise ValueError(self._refusal(_what_changed(before, now)))
-        self._manifest["views"] = now
+        if self._earlier is not None and self._earlier["views"] != now:
+            raise ValueError(self._refusal(_what_changed(self._earlier["views"], now)))
         with staging(self.path) as stage:
-            text = json.dumps(self._manifest, indent=1)
+            text = json.dumps({**self._manifest, "views": now}, indent=1)
             (stage / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
     def descriptors(self) -> Float[Tensor, "views channels"] | None:
-        """Return what each view is like, if that is known already."""
-        path = self.path / "descriptors.npy"
-        return torch.from_numpy(np.load(path)) if path.exists() else None
+        """Return what each view of an earlier run is like, if that is known already.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        path = self._file("descriptors")
+        if self._earlier is None or not path.exists():
+            return None
+        kept, count = read_arrays(path).get("descriptors"), len(self._earlier["views"])
+        if kept is None or kept.dtype != np.float32 or kept.ndim != 2 or len(kept) != count:
+            raise ValueError(
+                f"{path} is damaged: it holds no descriptors of {count} views; delete it, and "
+                "the views are looked at again"
+            )
+        return torch.from_numpy(kept)
 
     def keep_descriptors(self, descriptors: Float[Tensor, "views channels"]) -> None:
         """Keep what each view is like."""
         with staging(self.path) as stage:
-            np.save(stage / "descriptors.npy", descriptors.numpy())
+            np.savez(stage / "descriptors.npz", descriptors=descriptors.numpy())
 
-    def has(self, name: str) -> bool:
-        """Tell whether a scene is there."""
-        return self._file(name).exists()
+    def make(self, name: str, views: list[str], make: Callable[[], Reconstruction]) -> None:
+        """Write a scene of views of these names, unless it is there already."""
+        self._views_of[name] = views
+        if not self._file(name).exists():
+            make().save(self._file(name))
 
     def load(self, name: str) -> Reconstruction:
-        """Return a scene that is there.
+        """Return a scene that `make` was called for.
 
         Raises:
-            ValueError: Its file is damaged.
+            ValueError: Its file is damaged, or of other views.
         """
         if name not in self._recent:
             while len(self._recent) >= _RECENT:
                 self._recent.pop(next(iter(self._recent)))
-            self._recent[name] = Reconstruction.load(self._file(name))
+            self._recent[name] = self._read(name)
         return self._recent[name]
 
-    def make(self, name: str, make: Callable[[], Reconstruction]) -> None:
-        """Write a scene, unless it is there already."""
-        if not self.has(name):
-            make().save(self._file(name))
+    def _read(self, name: str) -> Reconstruction:
+        path = self._file(name)
+        try:
+            scene = Reconstruction.load(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; delete it, and this pass is made again") from error
+        if [view.name for view in scene.views] != self._views_of[name]:
+            raise ValueError(f"{path} is of other views; delete it, and this pass is made again")
+        return scene
 
     def _file(self, name: str) -> Path:
         return self.path / f"{name}.npz"
@@ -103,23 +123,24 @@ class WorkFolder:
     def _read_manifest(self) -> dict[str, Any] | None:
         path = self.path / "manifest.json"
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = read_json(path)
         except FileNotFoundError:
-            self._refuse_foreign()
+            if any(self.path.glob("*.npz")):
+                raise ValueError(
+                    f"{self.path} holds .npz files of something else; use an empty folder"
+                ) from None
             return None
         except ValueError as error:
-            raise ValueError(f"{path} is damaged: {error}; delete {self.path}") from error
+            raise ValueError(f"{path} is damaged; delete {self.path} ({error})") from error
         if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
             raise ValueError(f"{path} is not of a long reconstruction; use another folder")
+        if manifest.get("version") != _VERSION:
+            raise ValueError(self._refusal("another version of fast3r"))
+        if not _is_whole(manifest):
+            raise ValueError(f"{path} is damaged; delete {self.path}")
         return manifest
 
-    def _refuse_foreign(self) -> None:
-        if any(self.path.glob("*.npz")):
-            raise ValueError(f"{self.path} holds .npz files of something else; use an empty folder")
-
     def _refuse_changes(self, earlier: dict[str, Any]) -> None:
-        if earlier.get("version") != _VERSION:
-            raise ValueError(self._refusal("another version of fast3r"))
         if earlier["model"] != self._manifest["model"]:
             now = self._manifest["model"]
             raise ValueError(self._refusal(f"another model ({earlier['model']}, now {now})"))
@@ -134,6 +155,17 @@ class WorkFolder:
             f"{self.path} holds passes made with {difference}; to go on, use what was used "
             "before; to start anew, delete the folder or use another one"
         )
+
+
+def _is_whole(manifest: dict[str, Any]) -> bool:
+    """Return whether a manifest says all that `bind` writes."""
+    model, options, views = (manifest.get(key) for key in ("model", "options", "views"))
+    if not (isinstance(model, str) and isinstance(options, dict) and isinstance(views, list)):
+        return False
+    return all(
+        isinstance(view, list) and len(view) == 2 and all(isinstance(part, str) for part in view)
+        for view in views
+    )
 
 
 def _what_changed(before: list[list[str]], now: list[list[str]]) -> str:

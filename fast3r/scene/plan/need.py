@@ -7,11 +7,10 @@ own; those of CUDA are stated where they are, and have not been measured.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fast3r.models.config import Fast3RConfig
 from fast3r.models.fast3r import Chunks
 from fast3r.scene.machine import Precision
 from fast3r.scene.plan.memory import Formats, count
-from fast3r.scene.plan.workload import Workload
+from fast3r.scene.plan.situation import Situation
 from fast3r.scene.point_cloud import HELD_PIXELS
 
 Outputs = Literal["memory", "files"]
@@ -74,48 +73,26 @@ class Need:
     """Memory of the process while the scene is written, in whatever format."""
 
 
-def need_of(
-    config: Fast3RConfig,
-    workload: Workload,
-    setting: Setting,
-    *,
-    own_memory: bool,
-    resident: int,
-    weight_bytes: int = 4,
-    keep_world: bool = False,
-    lazy: bool = False,
-    processes: int = 1,
-) -> Need:
-    """Return what a pass and the cameras need.
-
-    Args:
-        config: Shape of the model.
-        workload: The views.
-        setting: How the pass is done.
-        own_memory: Whether the device has memory of its own, as CUDA devices have.
-        resident: Memory of the process before it loads model and photos.
-        weight_bytes: Of each weight of the model.
-        keep_world: Whether world pointmaps stay.
-        lazy: Whether photos are decoded when looked at, and not kept.
-        processes: How many share the pass, each on a device with memory of its own. Without such,
-            all take from the host what one would.
-    """
+def need_of(situation: Situation, setting: Setting) -> Need:
+    """Return what a pass over all views and the cameras need."""
+    config, workload, own_memory = situation.config, situation.workload, situation.own_memory
+    weight_bytes = situation.weight_bytes
     formats = Formats(weight_bytes, 2 if setting.precision == "bfloat16" else weight_bytes)
-    counted = count(
-        config, workload, setting.chunks, formats, processes=processes if own_memory else 1
-    )
+    # Without memory of their own, all devices take from the host what one would.
+    processes = situation.processes if own_memory else 1
+    counted = count(config, workload, setting.chunks, formats, processes=processes)
     pixels = workload.pixels
-    photos = 0 if lazy else pixels * 3
+    photos = 0 if situation.lazy else pixels * 3
     maps = pixels * _POINTMAP_BYTES * (2 if config.head.local else 1)
     # Depth, and world pointmaps on request; the confidence stays where it is.
-    results = pixels * (4 + _POINTMAP_BYTES * keep_world)
+    results = pixels * (4 + _POINTMAP_BYTES * situation.keep_world)
     in_files = setting.outputs == "files"
     kept = 0 if in_files else maps
     # Images are floats, once by themselves and once as a batch.
     images = 24 * workload.most_pixels(setting.chunks.encoder_views) + pixels * workload.masked
     cameras = _CAMERA_BYTES * workload.most_pixels(_CAMERA_VIEWS)
     at_the_end = kept + (0 if in_files else results) + cameras * (not own_memory)
-    held = resident + _LIBRARIES + photos
+    held = situation.resident + _LIBRARIES + photos
     network = (counted.encoder + images, counted.fusion, counted.heads)
     if own_memory:
         largest = counted.weights + max(*network, cameras)

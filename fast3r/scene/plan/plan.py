@@ -43,6 +43,11 @@ class Plan:
     """What was given up to make it fit, in words."""
 
     @property
+    def arrangement(self) -> tuple[int, Setting, int | None]:
+        """What tells the plans of one run apart."""
+        return self.size, self.setting, self.chunk_views
+
+    @property
     def fits(self) -> bool:
         """Whether there is room, as far as that is known."""
         pairs = (

@@ -16,9 +16,6 @@ import torch.nn.functional as F
 from fast3r.models.config import Fast3RConfig
 from fast3r.scene.machine import Precision
 
-Clock = Callable[[], float]
-"""Tells seconds."""
-
 
 @dataclass(frozen=True)
 class Rates:
@@ -52,7 +49,7 @@ def measure_rates(
     *,
     again: bool = False,
     seconds: float = 0.06,
-    clock: Clock = time.perf_counter,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Rates:
     """Return the rates of a device for a model.
 
@@ -84,7 +81,7 @@ def measure_rates(
 class _Probe:
     device: torch.device
     seconds: float
-    clock: Clock
+    clock: Callable[[], float]
 
     def seconds_of(self, work: Callable[[], object]) -> float:
         """Return how long some work takes once it is warm: the median of several times."""
@@ -105,7 +102,7 @@ class _Probe:
             torch.mps.synchronize()
 
 
-def _linear_rate(probe: "_Probe", width: int, precision: Precision) -> float:
+def _linear_rate(probe: _Probe, width: int, precision: Precision) -> float:
     device = probe.device
     tokens = 512 if device.type == "cpu" else 8192
     x = torch.randn(1, tokens, width, device=device)
@@ -119,7 +116,7 @@ def _linear_rate(probe: "_Probe", width: int, precision: Precision) -> float:
     return 2 * 2 * tokens * width * 4 * width / seconds
 
 
-def _attention_rate(probe: "_Probe", width: int, heads: int, precision: Precision) -> float:
+def _attention_rate(probe: _Probe, width: int, heads: int, precision: Precision) -> float:
     device = probe.device
     asking, seen = (256, 2048) if device.type == "cpu" else (4096, 16384)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -131,7 +128,7 @@ def _attention_rate(probe: "_Probe", width: int, heads: int, precision: Precisio
     return 4 * asking * seen * width / seconds
 
 
-def _convolution_rate(probe: "_Probe", features: int) -> float:
+def _convolution_rate(probe: _Probe, features: int) -> float:
     device = probe.device
     side = 64 if device.type == "cpu" else 256
     maps = torch.randn(1, features, side, side, device=device)
@@ -142,7 +139,7 @@ def _convolution_rate(probe: "_Probe", features: int) -> float:
     return 2 * 9 * features**2 * side**2 / seconds
 
 
-def _copy_rate(probe: "_Probe") -> float:
+def _copy_rate(probe: _Probe) -> float:
     device = probe.device
     # Larger than any cache.
     source = torch.zeros(2**23 if device.type == "cpu" else 2**28, device=device)

@@ -9,9 +9,9 @@ import math
 from dataclasses import replace
 
 from fast3r.models.config import Fast3RConfig
-from fast3r.scene.plan.choosing import Situation
 from fast3r.scene.plan.plan import Plan
-from fast3r.scene.plan.rates import Rates
+from fast3r.scene.plan.rates import Rates, known_rates
+from fast3r.scene.plan.situation import Situation
 from fast3r.scene.plan.work import Work, encoder_work, fusion_work, heads_work
 from fast3r.scene.plan.workload import Workload
 
@@ -70,6 +70,7 @@ def plan_seconds(
     return {"load": load_s, **stages, "writing": writing}
 
 
-def with_seconds(plan: Plan, situation: Situation, rates: Rates | None) -> Plan:
+def with_seconds(plan: Plan, situation: Situation) -> Plan:
     """Return a plan with the time that it takes once all is loaded, if the rates are known."""
+    rates = known_rates(situation.config, situation.device, plan.setting.precision)
     return plan if rates is None else replace(plan, seconds=plan_seconds(situation, plan, rates))

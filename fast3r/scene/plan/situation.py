@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,15 +12,56 @@ import torch
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.fast3r import Fast3R
 from fast3r.models.sharing import SharedFast3R
-from fast3r.scene.machine import free_device_bytes, free_host_bytes, resident_bytes
-from fast3r.scene.plan.choosing import Situation
-from fast3r.scene.plan.memory import num_weights
+from fast3r.scene.free_memory import free_device_bytes, free_host_bytes, resident_bytes
 from fast3r.scene.plan.workload import Workload
+from fast3r.views.lazy import LazyView
 from fast3r.views.view import View
-from fast3r.views.views import LazyView
 
 _SHARE = 0.85
 """Of the free memory that a plan may use: its error and what others take meanwhile are the rest."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What there is to do, and where."""
+
+    config: Fast3RConfig
+    """Shape of the model."""
+
+    workload: Workload
+    """The views at the size that was wanted."""
+
+    device: torch.device
+    """Where the network runs."""
+
+    resident: int
+    """Bytes of the process before it loads model and photos."""
+
+    host_room: int | None
+    """Bytes that the process may take in all; None where it is not told."""
+
+    device_room: int | None
+    """Bytes that the run may take of the device's own memory."""
+
+    disk_room: int | None = None
+    """Bytes that temporary files may take."""
+
+    weight_bytes: int = 4
+    """Of each weight of the model."""
+
+    keep_world: bool = False
+    """Whether world pointmaps stay."""
+
+    lazy: bool = False
+    """Whether photos are decoded when looked at, and not kept."""
+
+    processes: int = 1
+    """How many share each pass, on devices like this one."""
+
+    @property
+    def own_memory(self) -> bool:
+        """Whether the device has memory of its own."""
+        return self.device.type == "cuda"
 
 
 def situation_of(
@@ -36,20 +78,21 @@ def situation_of(
         ValueError: `memory_gib` is not positive.
     """
     lazy = any(isinstance(view, LazyView) for view in views)
-    weights = sum(weight.nbytes for weight in model.parameters())
     workload = Workload.of(views, patch=model.patch)
-    loaded = (0 if lazy else workload.pixels * 3) + (model.device.type != "cuda") * weights
-    return situation_on(
-        model.device,
-        model.config,
-        workload,
-        memory_gib=memory_gib,
-        keep_world=keep_world,
-        lazy=lazy,
+    empty = situation_on(
+        model.device, model.config, workload, memory_gib=memory_gib, lazy=lazy, folder=folder
+    )
+    weights = sum(weight.nbytes for weight in model.parameters())
+    photos = 0 if lazy else workload.pixels * 3
+    device_room = empty.device_room
+    if device_room is not None and memory_gib is None:
+        device_room += weights
+    return replace(
+        empty,
+        resident=max(0, empty.resident - photos - (0 if empty.own_memory else weights)),
+        device_room=device_room,
         weight_bytes=next(model.parameters()).element_size(),
-        loaded=loaded,
-        weights_on_device=weights,
-        folder=folder,
+        keep_world=keep_world,
         processes=model.processes if isinstance(model, SharedFast3R) else 1,
     )
 
@@ -60,15 +103,10 @@ def situation_on(
     workload: Workload,
     *,
     memory_gib: float | None = None,
-    keep_world: bool = False,
     lazy: bool = False,
-    weight_bytes: int = 4,
-    loaded: int = 0,
-    weights_on_device: int = 0,
     folder: Path | None = None,
-    processes: int = 1,
 ) -> Situation:
-    """Return the situation of some work on a device.
+    """Return the situation of some work on a device, of which nothing is loaded.
 
     Args:
         device: Where the network would run.
@@ -76,13 +114,8 @@ def situation_on(
         workload: The views.
         memory_gib: Memory that may be used, of the device where it has its own, otherwise of the
             host; by default what is free, less a margin.
-        keep_world: Whether world pointmaps stay.
         lazy: Whether photos are decoded when looked at, and not kept.
-        weight_bytes: Of each weight of the model.
-        loaded: Bytes of model and photos that are in the host's memory already.
-        weights_on_device: Bytes of the model that are in the device's own memory already.
         folder: Where files with pointmaps would go.
-        processes: How many share each pass, on devices like this one.
 
     Raises:
         ValueError: `memory_gib` is not positive.
@@ -92,7 +125,7 @@ def situation_on(
     resident = resident_bytes()
     free_host, free_device = free_host_bytes(), free_device_bytes(device)
     host_room = None if free_host is None else int(_SHARE * free_host) + resident
-    device_room = None if free_device is None else int(_SHARE * free_device) + weights_on_device
+    device_room = None if free_device is None else int(_SHARE * free_device)
     if memory_gib is not None and device.type == "cuda":
         device_room = int(memory_gib * 2**30)
     elif memory_gib is not None:
@@ -101,14 +134,11 @@ def situation_on(
         config=config,
         workload=workload,
         device=device,
-        resident=max(0, resident - loaded),
+        resident=resident,
         host_room=host_room,
         device_room=device_room,
         disk_room=int(_SHARE * shutil.disk_usage(_standing(folder or scratch_parent())).free),
-        weight_bytes=weight_bytes,
-        keep_world=keep_world,
         lazy=lazy,
-        processes=processes,
     )
 
 
@@ -123,8 +153,3 @@ def scratch_parent() -> Path:
     if "TMPDIR" in os.environ or not os.access(on_disk, os.W_OK):
         return Path(tempfile.gettempdir())
     return on_disk
-
-
-def weight_bytes_of(config: Fast3RConfig, weight_bytes: int = 4) -> int:
-    """Return the bytes of all weights of a model."""
-    return num_weights(config).all * weight_bytes

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
-from fast3r.scene.plan.choosing import Situation
 from fast3r.scene.plan.plan import Plan
+from fast3r.scene.plan.situation import Situation
 
 
 def tell(plan: Plan, device: object) -> str:

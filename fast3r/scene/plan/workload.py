@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-
+from fast3r.models.images import kept_patches
+from fast3r.views.lazy import LazyView
 from fast3r.views.resize import plan_resize
 from fast3r.views.view import View
-from fast3r.views.views import LazyView
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,9 @@ class Workload:
             mask = None if isinstance(view, LazyView) else view.mask
             patches = (view.height // patch) * (view.width // patch)
             sizes.append((view.height, view.width))
-            tokens.append(patches if mask is None else max(1, _kept_patches(mask, patch)))
+            tokens.append(
+                patches if mask is None else max(1, int(kept_patches(mask[None], patch).sum()))
+            )
             masked = masked or mask is not None
         return cls(tuple(sizes), tuple(tokens), patch, masked)
 
@@ -91,7 +92,7 @@ class Workload:
 
     def resized(self, size: int) -> "Workload":
         """Return the same views with long sides of at most `size` pixels."""
-        fitted = {old: fitted_size(*old, size=size, patch=self.patch) for old in self.by_size}
+        fitted = {old: _fitted_size(*old, size=size, patch=self.patch) for old in self.by_size}
         sizes = [fitted[old] for old in self.sizes]
         tokens = [
             max(1, round(count * (new[0] * new[1]) / (old[0] * old[1])))
@@ -100,15 +101,9 @@ class Workload:
         return Workload(tuple(sizes), tuple(tokens), self.patch, self.masked)
 
 
-def fitted_size(height: int, width: int, *, size: int, patch: int) -> tuple[int, int]:
+def _fitted_size(height: int, width: int, *, size: int, patch: int) -> tuple[int, int]:
     """Return the rows and columns that `fit_view` gives a view."""
     if max(height, width) <= size and not height % patch and not width % patch:
         return height, width
     plan = plan_resize(height, width, size=size, patch=patch)
     return plan.height, plan.width
-
-
-def _kept_patches(mask: torch.Tensor, patch: int) -> int:
-    """Return of how many patches a mask leaves at least half."""
-    share = torch.nn.functional.avg_pool2d(mask[None].float(), patch)
-    return int((share >= 0.5).sum())

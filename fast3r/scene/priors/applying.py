@@ -10,15 +10,22 @@ from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
 from fast3r.geometry.transforms import Similarity
-from fast3r.scene.priors.alignment import Alignment, align, spread
+from fast3r.scene.priors.alignment import Alignment, align
 from fast3r.scene.priors.binding import BoundPriors, bind
-from fast3r.scene.priors.found_cameras import SCENE_PLACE, SCENE_TURN_DEG
+from fast3r.scene.priors.depth_maps import depth_votes
+from fast3r.scene.priors.distances import distance_votes
+from fast3r.scene.priors.found_cameras import SCENE_PLACE, SCENE_TURN_DEG, found_in, spread
 from fast3r.scene.priors.outcome import PriorCheck
-from fast3r.scene.priors.placing import DepthFor, between, place, place_rigs
-from fast3r.scene.priors.scales import GATE as SCALE_GATE
-from fast3r.scene.priors.scales import ScaleVote, agreed_scale
+from fast3r.scene.priors.placing import DepthFor, between, place
+from fast3r.scene.priors.rigs import place_rigs, rig_votes
+from fast3r.scene.priors.scales import (
+    ScaleVote,
+    agreed_scale,
+    agreeing,
+    contradiction,
+    vote_check,
+)
 from fast3r.scene.priors.types import Priors
-from fast3r.scene.priors.votes import scale_votes
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.views.view import View
 
@@ -75,23 +82,32 @@ def apply_priors(
     Raises:
         ValueError: Latitude and longitude are swapped.
     """
-    alignment = align(scene, known, seed)
-    votes, unused = scale_votes(scene, known)
-    votes = [*alignment.scale_votes, *votes]
+    alignment = align(found_in(scene), known, seed=seed)
+    votes, unused = _votes(scene, known)
+    if alignment.scale_vote is not None:
+        votes = [alignment.scale_vote, *votes]
     similarity, scale, scale_checks = _with_scale(alignment, votes)
-    moved = scene.transformed(similarity, scale=scale)
-    moved = replace(moved, world=alignment.world)
-    depth_in_world = None if depth_for is None else _DepthInWorld(depth_for, similarity)
-    poses = (
-        {}
-        if alignment.world.axes != "known poses"
-        else _known_poses(moved, known, alignment, similarity, weighed)
+    moved = replace(scene.transformed(similarity, scale=scale), world=alignment.world)
+    depth_in_world = None if depth_for is None else _in_world(depth_for, similarity)
+    poses = _known_poses(moved, known, alignment, similarity, weighed)
+    moved = place(moved, poses, known.intrinsics, depth_in_world)
+    moved, rig_checks = place_rigs(
+        moved, known.rigs, intrinsics=known.intrinsics, fixed=list(poses), depth_for=depth_in_world
     )
-    moved = place(moved, poses, known, depth_in_world)
-    moved, rig_checks = place_rigs(moved, known, list(poses), depth_in_world)
     focal_checks = _focal_checks(scene, known, seen_focals_px)
     checks = [*focal_checks, *alignment.checks, *scale_checks, *unused, *rig_checks]
     return replace(moved, prior_checks=checks)
+
+
+def _votes(scene: Reconstruction, known: BoundPriors) -> tuple[list[ScaleVote], list[PriorCheck]]:
+    """Return the votes for metres per unit of the scene, and what could not vote."""
+    said = [*distance_votes(scene, known.distances)]
+    if known.priors.depth is not None:
+        error = known.priors.depth.relative_error
+        said += depth_votes(scene, known.depth, relative_error=error)
+    said += rig_votes(scene, known.rigs)
+    votes = [vote for vote in said if isinstance(vote, ScaleVote)]
+    return votes, [check for check in said if isinstance(check, PriorCheck)]
 
 
 def _focal_checks(
@@ -100,29 +116,22 @@ def _focal_checks(
     checks = []
     for index, intrinsics in known.intrinsics.items():
         ratio = seen_focals_px[index].item() / intrinsics[:2, :2].det().sqrt().item()
-        if not math.isfinite(ratio):
-            continue
-        percent = 100 * math.expm1(abs(math.log(ratio)))
-        status = "agrees" if percent <= 100 * _MAX_FOCAL_ERROR else "disagrees"
-        name = focal_check_name(scene.views[index])
-        checks.append(PriorCheck(name, status, percent, 100 * _MAX_FOCAL_ERROR, "%"))
+        if math.isfinite(ratio):
+            name = focal_check_name(scene.views[index])
+            percent = 100 * math.expm1(abs(math.log(ratio)))
+            checks.append(PriorCheck.measured(name, percent, 100 * _MAX_FOCAL_ERROR, "%"))
     return checks
 
 
-class _DepthInWorld:
-    """Gives the depth of a view by its camera in the known world."""
+def _in_world(depth_for: DepthFor, world_from_scene: Similarity) -> DepthFor:
+    """Return the same for cameras in the known world."""
 
-    def __init__(self, depth_for: DepthFor, world_from_scene: Similarity) -> None:
-        self._depth_for, self._similarity = depth_for, world_from_scene
+    def depth_in_world(index: int, camera: Camera) -> Tensor | None:
+        pose = world_from_scene.inverse().moved_pose(camera.world_from_camera.double())
+        depth = depth_for(index, replace(camera, world_from_camera=pose.float()))
+        return None if depth is None else depth * world_from_scene.scale.item()
 
-    def __call__(self, index: int, camera: Camera) -> Tensor | None:
-        scene_from_world = self._similarity.inverse()
-        pose = camera.world_from_camera.double()
-        there = pose.clone()
-        there[:3, :3] = scene_from_world.rotation @ pose[:3, :3]
-        there[:3, 3] = scene_from_world(pose[None, :3, 3])[0]
-        depth = self._depth_for(index, replace(camera, world_from_camera=there.float()))
-        return None if depth is None else depth * self._similarity.scale.item()
+    return depth_in_world
 
 
 def _with_scale(
@@ -134,42 +143,20 @@ def _with_scale(
         return similarity, Scale("arbitrary", alignment.scale_source), []
     agreed = agreed_scale(votes)
     if agreed is None:
-        kinds = " and ".join(dict.fromkeys(vote.kind for vote in votes))
-        checks = [_contradiction(vote, votes) for vote in votes]
-        return similarity, Scale("arbitrary", f"{kinds} contradict each other"), checks
-    log_scale, agrees = agreed.log_scale, agreed.agrees
+        checks = [contradiction(vote, votes) for vote in votes]
+        return similarity, Scale("arbitrary", f"{_kinds(votes)} contradict each other"), checks
+    log_scale, agrees = agreed
     if alignment.exact_scale:
         log_scale = math.log(similarity.scale.item())
-        agrees = [abs(v.log_scale - log_scale) < SCALE_GATE * v.sigma for v in votes]
-    counted = [vote for vote, agreeing in zip(votes, agrees, strict=True) if agreeing]
-    kinds = " and ".join(dict.fromkeys(vote.kind for vote in counted)) or "known poses"
-    checks = [
-        _vote_check(vote, log_scale, agrees=agreeing)
-        for vote, agreeing in zip(votes, agrees, strict=True)
-    ]
+        agrees = agreeing(votes, log_scale)
+    pairs = list(zip(votes, agrees, strict=True))
+    checks = [vote_check(vote, log_scale, agrees=agree) for vote, agree in pairs]
+    kinds = _kinds([vote for vote, agree in pairs if agree]) or "known poses"
     return alignment.resized(math.exp(log_scale)), Scale("metric", kinds), checks
 
 
-def _vote_check(vote: ScaleVote, log_scale: float, *, agrees: bool) -> PriorCheck:
-    """Say how much longer the measurement is than the same length in the scene."""
-    percent = 100 * math.expm1(abs(vote.log_scale - log_scale))
-    allowed = 100 * math.expm1(SCALE_GATE * vote.sigma)
-    status = "agrees" if agrees else "disagrees"
-    longer = vote.log_scale > log_scale
-    note = "" if agrees else f"it says {'longer' if longer else 'shorter'} than the scene has"
-    return PriorCheck(vote.prior, status, percent, allowed, "%", note)
-
-
-def _contradiction(vote: ScaleVote, votes: Sequence[ScaleVote]) -> PriorCheck:
-    """Say how far a vote is from the one that it contradicts most."""
-    other = max(votes, key=lambda other: abs(other.log_scale - vote.log_scale))
-    percent = 100 * math.expm1(abs(other.log_scale - vote.log_scale))
-    allowed = 100 * math.expm1(SCALE_GATE * math.hypot(vote.sigma, other.sigma))
-    note = (
-        f"it says {math.exp(vote.log_scale):.3g} m per unit of the scene, "
-        f"the {other.prior} {math.exp(other.log_scale):.3g}"
-    )
-    return PriorCheck(vote.prior, "disagrees", percent, allowed, "%", note)
+def _kinds(votes: Sequence[ScaleVote]) -> str:
+    return " and ".join(dict.fromkeys(vote.kind for vote in votes))
 
 
 def _known_poses(
@@ -177,31 +164,26 @@ def _known_poses(
     known: BoundPriors,
     alignment: Alignment,
     similarity: Similarity,
-    done: Collection[int],
+    weighed: Collection[int],
 ) -> dict[int, Float[Tensor, "4 4"]]:
     """Return the poses to be kept, in the world to be."""
-    if known.priors.poses is None:
+    if alignment.world.axes != "known poses":
         return {}
     prior = known.priors.poses
+    assert prior is not None
     places = torch.stack([pose[:3, 3] for pose in known.poses.values()])
-    place_sigma = SCENE_PLACE * spread(places)
+    share_of_place = _share(prior.position_sigma, SCENE_PLACE * spread(places))
+    share_of_turn = _share(prior.rotation_sigma_deg, SCENE_TURN_DEG)
     poses = {}
-    for index, pose in known.poses.items():
-        poses[index] = pose.clone()
-        poses[index][:3, 3] *= alignment.units(similarity)
-        camera = scene.cameras[index]
-        if camera is None or prior.position_sigma == prior.rotation_sigma_deg == 0:
-            continue
-        if index in done or index in alignment.contradicted:
+    for index, told in known.poses.items():
+        pose, camera = told.clone(), scene.cameras[index]
+        pose[:3, 3] *= alignment.units(similarity)
+        if camera is not None and not prior.are_exact:
+            found = camera.world_from_camera.double()
             # Between what contradicts each other there is no truth.
-            poses[index] = camera.world_from_camera.double()
-            continue
-        poses[index] = between(
-            poses[index],
-            camera.world_from_camera.double(),
-            share_of_place=_share(prior.position_sigma, place_sigma),
-            share_of_turn=_share(prior.rotation_sigma_deg, SCENE_TURN_DEG),
-        )
+            stays = index in weighed or index in alignment.contradicted
+            pose = found if stays else between(pose, found, share_of_place, share_of_turn)
+        poses[index] = pose
     return poses
 
 

@@ -32,8 +32,6 @@ _ROUNDING = 1e-6
 """Of a rotation that is kept to the last digit: that of float32."""
 
 _ASPECT_TOLERANCE = 0.01
-_MAX_PHYSICAL_DEPTH_M = 1000.0
-_MAX_SPREAD_M = 100e3
 
 
 def original_matrix(
@@ -155,75 +153,6 @@ def check_places(places: Sequence[Float[Tensor, " 3"]], *, what: str) -> None:
             f"{what}: positions reach {farthest:.4g} from the origin and differ by {spread:.4g}; "
             "subtract a common offset (UTM or ECEF coordinates?), or give latitude and longitude "
             "as gps"
-        )
-
-
-def check_geographic(
-    position: tuple[float, float, float], *, what: str
-) -> tuple[float, float, float]:
-    """Return latitude, longitude and altitude if they can be a place on the Earth.
-
-    Raises:
-        ValueError: They cannot.
-    """
-    latitude, longitude, altitude = position
-    if not (math.isfinite(latitude) and math.isfinite(longitude)):
-        raise ValueError(f"{what}: latitude and longitude must be finite, got {position}")
-    if abs(latitude) > 90 and abs(longitude) <= 90:
-        raise ValueError(
-            f"{what}: latitude {latitude} is beyond 90 degrees; are latitude and longitude swapped?"
-        )
-    if abs(latitude) > 90 or abs(longitude) > 180:
-        raise ValueError(
-            f"{what}: ({latitude}, {longitude}) is no latitude and longitude in degrees; are they "
-            "metres (UTM)? Give those as poses or subtract an offset"
-        )
-    if latitude == 0 and longitude == 0:
-        raise ValueError(f"{what}: latitude and longitude are both 0, as of a receiver without fix")
-    if math.isfinite(altitude) and not -1000 < altitude < 100_000:
-        raise ValueError(f"{what}: an altitude of {altitude:g} m is beyond the Earth; feet or mm?")
-    return position
-
-
-def check_gps_spread(
-    offsets: dict[str, tuple[float, float]], *, what: str, known: dict[str, float]
-) -> None:
-    """Refuse positions that are too far apart to be of one scene.
-
-    Args:
-        offsets: East and north of the median position, in metres, by view.
-        what: For the message.
-        known: Distance in metres, by view, to the median position if latitude and longitude of
-            this view alone were swapped.
-
-    Raises:
-        ValueError: Some are.
-    """
-    far = {name: math.hypot(*xy) for name, xy in offsets.items()}
-    name = max(far, key=lambda key: far[key])
-    if far[name] <= _MAX_SPREAD_M:
-        return
-    hint = "its latitude and longitude are swapped" if known[name] < _MAX_SPREAD_M else "a typo?"
-    raise ValueError(
-        f"{what}: {name} is {far[name] / 1000:.0f} km from the others, too far for one scene; "
-        f"{hint}"
-    )
-
-
-def check_depth(median_m: float, *, what: str) -> None:
-    """Refuse depth in the wrong unit.
-
-    Raises:
-        ValueError: The median is no depth in metres.
-    """
-    if median_m > _MAX_PHYSICAL_DEPTH_M:
-        raise ValueError(
-            f"{what}: half of the depths are beyond {median_m:.4g} m; are they millimetres? "
-            "Divide by 1000, or set png_unit_m for PNG files"
-        )
-    if median_m < 0.01:
-        raise ValueError(
-            f"{what}: half of the depths are below {median_m:.2g} m; depth must be in metres"
         )
 
 

@@ -61,22 +61,19 @@ class FoundCameras:
             poses: `world_from_camera` by index.
             exact: Those that matches tie together.
         """
-        indices = list(poses)
-        stacked = torch.zeros(0, 4, 4, dtype=torch.float64)
-        turns = stacked
-        if indices:
-            stacked = torch.stack([poses[i].double() for i in indices])
-            turns = torch.stack([network_from_photo_camera(views[i]).double().mT for i in indices])
-        refined = torch.tensor([i in exact for i in indices], dtype=torch.bool)
-        one = torch.ones(len(indices), dtype=torch.float64)
+        turns = {i: network_from_photo_camera(views[i]).double().mT for i in poses}
+        turn_sigmas_deg = [_REFINED_TURN_DEG if i in exact else SCENE_TURN_DEG for i in poses]
+        place_sigmas = [_REFINED_PLACE if i in exact else SCENE_PLACE for i in poses]
+        none = torch.zeros(0, 4, 4, dtype=torch.float64)
+        stacked = torch.cat((none, *(pose.double()[None] for pose in poses.values())))
         return cls(
-            indices,
-            [views[i].name for i in indices],
-            stacked[:, :3, 3],
-            stacked[:, :3, :3],
-            turns[:, :3, :3],
-            (_REFINED_TURN_DEG * one).where(refined, SCENE_TURN_DEG * one),
-            (_REFINED_PLACE * one).where(refined, SCENE_PLACE * one),
+            indices=list(poses),
+            names=[views[i].name for i in poses],
+            centres=stacked[:, :3, 3],
+            rotations=stacked[:, :3, :3],
+            photo_from_image=torch.cat((none, *(turn[None] for turn in turns.values())))[:, :3, :3],
+            turn_sigma_deg=torch.tensor(turn_sigmas_deg, dtype=torch.float64),
+            place_sigma=torch.tensor(place_sigmas, dtype=torch.float64),
         )
 
 
@@ -85,8 +82,13 @@ def found_in(scene: Reconstruction) -> FoundCameras:
 
     Those of parts that only the network ties to the largest are no more exact than the network's.
     """
-    cameras = {index: camera for index, camera in enumerate(scene.cameras) if camera is not None}
-    poses = {index: camera.world_from_camera for index, camera in cameras.items()}
+    poses = {index: scene.camera(index).world_from_camera for index in scene.registered}
     record = scene.refinement
     exact = [] if record is None else [i for i, view in enumerate(record.views) if view.part == 0]
     return FoundCameras.of(scene.views, poses, exact=exact)
+
+
+def spread(points: Float[Tensor, "points axes"]) -> float:
+    """Return the root mean square distance of points from their mean, in known coordinates."""
+    known = points.nan_to_num(0)
+    return (known - known.mean(dim=0)).square().sum(dim=-1).mean().sqrt().item()

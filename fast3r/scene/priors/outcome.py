@@ -28,9 +28,22 @@ class PriorCheck:
     note: str = ""
     """Why it was not used, in words."""
 
+    @classmethod
+    def measured(
+        cls, prior: str, residual: float, allowed: float, unit: str, note: str = ""
+    ) -> "PriorCheck":
+        """Return what a residual says: it is a contradiction where it is larger than allowed."""
+        status = "agrees" if residual <= allowed else "disagrees"
+        return cls(prior, status, residual, allowed, unit, note)
+
+    @classmethod
+    def unused(cls, prior: str, note: str) -> "PriorCheck":
+        """Return that something was not used, and why."""
+        return cls(prior, "unused", note=note)
+
     def __str__(self) -> str:
         """Say it in a line."""
-        figures = f"off by {self.residual:.3g} {self.unit}, {self.allowed:.3g} allowed"
         if self.status == "unused":
             return f"{self.prior} was not used: {self.note}"
+        figures = f"off by {self.residual:.3g} {self.unit}, {self.allowed:.3g} allowed"
         return f"{self.prior} {self.status}: {figures}" + (f"; {self.note}" if self.note else "")

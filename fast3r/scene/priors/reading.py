@@ -1,17 +1,28 @@
 """Priors from a file of their own (docs/priors.md), JSON or YAML."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.documents import read_json, read_yaml
 from fast3r.geometry.lenses import Lens
 from fast3r.scene.priors.camera_files import read_known_cameras
+from fast3r.scene.priors.entries import (
+    MisfitError,
+    flag,
+    list_of,
+    matrix_of,
+    number,
+    numbers,
+    object_of,
+    options_of,
+    pair,
+    per_view,
+    text,
+)
 from fast3r.scene.priors.types import (
     DepthMaps,
     Distance,
@@ -23,13 +34,6 @@ from fast3r.scene.priors.types import (
     Rig,
     Spot,
 )
-
-_T = TypeVar("_T")
-_Read = Callable[[Any, str], _T]
-
-
-class _MisfitError(ValueError):
-    """Something in the file is not as it should be; the message says what."""
 
 
 def read_priors(path: Path, *, trusted: bool = True) -> Priors:
@@ -46,14 +50,16 @@ def read_priors(path: Path, *, trusted: bool = True) -> Priors:
     """
     document = _document(path)
     try:
-        entries = _object(document, "the file", optional=tuple(_PARTS))
-        priors = Priors()
-        for name, value in entries.items():
-            if name in _OF_FILES and not trusted:
-                raise _MisfitError(f"{name} are other files, which cannot be named here")
-            priors = priors.joined(_PARTS[name](value, name, path.parent))
+        entries = object_of(document, "the file", optional=("cameras", *_PARTS, "depth"))
+        known = {name: read(entries[name]) for name, read in _PARTS.items() if name in entries}
+        priors = Priors(**known)
+        for name, read in _PARTS_IN_FILES.items():
+            if name in entries:
+                if not trusted:
+                    raise MisfitError(f"{name} are other files, which cannot be named here")
+                priors = priors.joined(read(entries[name], path.parent))
         return priors
-    except _MisfitError as error:
+    except MisfitError as error:
         raise ValueError(f"{path}: {error}; see docs/priors.md") from error
 
 
@@ -66,257 +72,160 @@ def _document(path: Path) -> Any:
         raise ImportError(f"{error}, or write the file as JSON") from error
 
 
-def _cameras(value: Any, place: str, folder: Path) -> Priors:
+def _cameras(value: Any, folder: Path) -> Priors:
     if isinstance(value, str):
         return read_known_cameras(folder / value)
-    entries = _object(value, place, needed=("file",), optional=("use", "metric"))
+    entries = object_of(value, "cameras", needed=("file",), optional=("use", "metric"))
     use = entries.get("use", "both")
     if use not in ("both", "intrinsics", "poses"):
-        raise _MisfitError(f"{place}.use must be both, intrinsics or poses, is {use!r}")
-    metric = _flag(entries["metric"], f"{place}.metric") if "metric" in entries else None
-    return read_known_cameras(folder / _text(entries["file"], place), use=use, metric=metric)
+        raise MisfitError(f"cameras.use must be both, intrinsics or poses, is {use!r}")
+    metric = flag(entries["metric"], "cameras.metric") if "metric" in entries else None
+    file = folder / text(entries["file"], "cameras.file")
+    return read_known_cameras(file, use=use, metric=metric)
 
 
-def _intrinsics(value: Any, place: str, folder: Path) -> Priors:
-    if value == "exif":
-        return Priors(intrinsics="exif")
-    return Priors(intrinsics=_per_view(value, place, _intrinsics_of))
+def _depth(value: Any, folder: Path) -> Priors:
+    if isinstance(value, str):
+        return Priors(depth=DepthMaps(folder / value))
+    options = ("png_unit_m", "relative_error")
+    entries = object_of(value, "depth", needed=("folder",), optional=options)
+    path = folder / text(entries["folder"], "depth.folder")
+    return Priors(depth=DepthMaps(path, **options_of(entries, "depth", options)))
+
+
+def _intrinsics(value: Any) -> Any:
+    return value if value == "exif" else per_view(value, "intrinsics", _intrinsics_of)
 
 
 def _intrinsics_of(value: Any, place: str) -> Intrinsics | Lens:
     if isinstance(value, dict) and "model" in value:
         return _lens(value, place)
-    entries = _object(value, place, optional=("focal_px", "principal_point", "size", "matrix"))
+    entries = object_of(value, place, optional=("focal_px", "principal_point", "size", "matrix"))
     if ("focal_px" in entries) == ("matrix" in entries):
-        raise _MisfitError(f"{place} needs either focal_px or matrix")
-    pixels = _size(entries["size"], f"{place}.size") if entries.get("size") is not None else None
+        raise MisfitError(f"{place} needs either focal_px or matrix")
+    size = _size(entries["size"], f"{place}.size") if entries.get("size") is not None else None
     if "matrix" in entries:
-        rows = _matrix(entries["matrix"], f"{place}.matrix", 3)
+        rows = matrix_of(entries["matrix"], f"{place}.matrix", 3)
         (fx, skew, cx), (lower, fy, cy), bottom = rows.tolist()
         if skew != 0 or lower != 0 or bottom != [0, 0, 1]:
-            raise _MisfitError(f"{place}.matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
-        return Intrinsics((fx, fy), (cx, cy), pixels)
-    focal = entries["focal_px"]
-    pair = _numbers(focal, f"{place}.focal_px", 2) if isinstance(focal, list) else None
-    centre = entries.get("principal_point")
-    centre = None if centre is None else _numbers(centre, f"{place}.principal_point", 2)
-    one = _number(focal, f"{place}.focal_px") if pair is None else 0.0
-    return Intrinsics(
-        one if pair is None else (pair[0], pair[1]),
-        None if centre is None else (centre[0], centre[1]),
-        pixels,
-    )
+            raise MisfitError(f"{place}.matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
+        return Intrinsics((fx, fy), (cx, cy), size)
+    given, centre = entries["focal_px"], entries.get("principal_point")
+    focal_px = (pair if isinstance(given, list) else number)(given, f"{place}.focal_px")
+    point = None if centre is None else pair(centre, f"{place}.principal_point")
+    return Intrinsics(focal_px, point, size)
 
 
 def _lens(value: Any, place: str) -> Lens:
-    entries = _object(value, place, needed=("model", "parameters", "size"))
-    parameters = _list(entries["parameters"], f"{place}.parameters")
+    entries = object_of(value, place, needed=("model", "parameters", "size"))
+    model = text(entries["model"], f"{place}.model").upper()
+    listed = list_of(entries["parameters"], f"{place}.parameters")
+    parameters = tuple(number(entry, f"{place}.parameters") for entry in listed)
     width, height = _size(entries["size"], f"{place}.size")
     try:
-        return Lens(
-            _text(entries["model"], f"{place}.model").upper(),
-            tuple(_number(entry, f"{place}.parameters") for entry in parameters),
-            width,
-            height,
-        )
-    except _MisfitError:
-        raise
+        return Lens(model, parameters, width, height)
     except ValueError as error:
-        raise _MisfitError(f"{place}: {error}") from error
+        raise MisfitError(f"{place}: {error}") from error
 
 
-def _poses(value: Any, place: str, folder: Path) -> Priors:
-    options = ("metric", "position_sigma", "rotation_sigma_deg")
-    entries = _object(value, place, needed=("views",), optional=options)
-    poses = Poses(
-        _per_view(entries["views"], f"{place}.views", _pose),
-        metric=_flag(entries.get("metric", False), f"{place}.metric"),
-        **_given(entries, place, options[1:]),
+def _size(value: Any, place: str) -> tuple[int, int]:
+    width, height = pair(value, place, "width, height")
+    if not (1 <= width < math.inf and 1 <= height < math.inf):
+        raise MisfitError(f"{place} must be width and height in pixels, is {value!r}")
+    return int(width), int(height)
+
+
+def _poses(value: Any) -> Poses:
+    options = ("position_sigma", "rotation_sigma_deg")
+    entries = object_of(value, "poses", needed=("views",), optional=("metric", *options))
+    return Poses(
+        per_view(entries["views"], "poses.views", _pose),
+        metric=flag(entries.get("metric", False), "poses.metric"),
+        **options_of(entries, "poses", options),
     )
-    return Priors(poses=poses)
 
 
-def _gps(value: Any, place: str, folder: Path) -> Priors:
+def _pose(value: Any, place: str) -> Float[Tensor, "4 4"]:
+    return matrix_of(value, place, 4)
+
+
+def _gps(value: Any) -> Gps:
     if value == "exif":
-        return Priors(gps=Gps())
+        return Gps()
     options = ("horizontal_sigma_m", "vertical_sigma_m")
-    entries = _object(value, place, optional=("views", *options))
+    entries = object_of(value, "gps", optional=("views", *options))
     views = entries.get("views", "exif")
-    positions = views if views == "exif" else _per_view(views, f"{place}.views", _geographic)
-    return Priors(gps=Gps(positions, **_given(entries, place, options)))
+    positions = views if views == "exif" else per_view(views, "gps.views", _geographic)
+    return Gps(positions, **options_of(entries, "gps", options))
 
 
 def _geographic(value: Any, place: str) -> tuple[float, float, float]:
     if isinstance(value, list) and len(value) == 2:
         value = [*value, math.nan]
-    latitude, longitude, altitude = _numbers(value, place, 3, "latitude, longitude, altitude")
+    latitude, longitude, altitude = numbers(value, place, 3, "latitude, longitude, altitude")
     return latitude, longitude, altitude
 
 
-def _gravity(value: Any, place: str, folder: Path) -> Priors:
+def _gravity(value: Any) -> Gravity:
     if value == "upright":
-        return Priors(gravity=Gravity())
-    entries = _object(value, place, needed=("views",), optional=("sigma_deg",))
-    down = _per_view(entries["views"], f"{place}.views", _direction)
-    return Priors(gravity=Gravity(down, **_given(entries, place, ("sigma_deg",))))
+        return Gravity()
+    entries = object_of(value, "gravity", needed=("views",), optional=("sigma_deg",))
+    down = per_view(entries["views"], "gravity.views", _direction)
+    return Gravity(down, **options_of(entries, "gravity", ("sigma_deg",)))
 
 
 def _direction(value: Any, place: str) -> tuple[float, float, float]:
-    x, y, z = _numbers(value, place, 3)
+    x, y, z = numbers(value, place, 3)
     return x, y, z
 
 
-def _rigs(value: Any, place: str, folder: Path) -> Priors:
-    rigs = []
-    for number, rig in enumerate(_list(value, place)):
-        here = f"{place}[{number}]"
-        entries = _object(rig, here, needed=("cameras", "frames"), optional=("metric",))
-        cameras = _object(entries["cameras"], f"{here}.cameras")
-        frames = [
-            {key: _text(name, here) for key, name in _object(frame, f"{here}.frames").items()}
-            for frame in _list(entries["frames"], f"{here}.frames")
-        ]
-        poses = {key: _pose(pose, f"{here}.cameras.{key}") for key, pose in cameras.items()}
-        rigs.append(Rig(poses, frames, _flag(entries.get("metric", True), f"{here}.metric")))
-    return Priors(rigs=tuple(rigs))
+def _rigs(value: Any) -> tuple[Rig, ...]:
+    return tuple(_rig(rig, f"rigs[{place}]") for place, rig in enumerate(list_of(value, "rigs")))
 
 
-def _distances(value: Any, place: str, folder: Path) -> Priors:
-    distances = []
-    for number, distance in enumerate(_list(value, place)):
-        here = f"{place}[{number}]"
-        entries = _object(
-            distance, here, needed=("metres", "between"), optional=("relative_error",)
-        )
-        ends = _list(entries["between"], f"{here}.between")
-        if len(ends) != 2:
-            raise _MisfitError(f"{here}.between must be 2 ends, is {len(ends)}")
-        first, second = (_end(end, f"{here}.between") for end in ends)
-        metres = _number(entries["metres"], f"{here}.metres")
-        options = _given(entries, here, ("relative_error",))
-        distances.append(Distance(metres, (first, second), **options))
-    return Priors(distances=tuple(distances))
+def _rig(value: Any, place: str) -> Rig:
+    entries = object_of(value, place, needed=("cameras", "frames"), optional=("metric",))
+    cameras = object_of(entries["cameras"], f"{place}.cameras")
+    frames = [
+        {key: text(name, place) for key, name in object_of(frame, f"{place}.frames").items()}
+        for frame in list_of(entries["frames"], f"{place}.frames")
+    ]
+    poses = {key: _pose(pose, f"{place}.cameras.{key}") for key, pose in cameras.items()}
+    return Rig(poses, frames, flag(entries.get("metric", True), f"{place}.metric"))
+
+
+def _distances(value: Any) -> tuple[Distance, ...]:
+    listed = list_of(value, "distances")
+    return tuple(_distance(entry, f"distances[{place}]") for place, entry in enumerate(listed))
+
+
+def _distance(value: Any, place: str) -> Distance:
+    options = ("relative_error",)
+    entries = object_of(value, place, needed=("metres", "between"), optional=options)
+    ends = list_of(entries["between"], f"{place}.between")
+    if len(ends) != 2:
+        raise MisfitError(f"{place}.between must be 2 ends, is {len(ends)}")
+    first, second = (_end(end, f"{place}.between") for end in ends)
+    metres = number(entries["metres"], f"{place}.metres")
+    return Distance(metres, (first, second), **options_of(entries, place, options))
 
 
 def _end(value: Any, place: str) -> Spot | str:
     if isinstance(value, str):
         return value
-    entries = _object(value, place, needed=("view", "pixel"))
-    x, y = _numbers(entries["pixel"], f"{place}.pixel", 2)
-    return Spot(_text(entries["view"], place), (x, y))
+    entries = object_of(value, place, needed=("view", "pixel"))
+    return Spot(text(entries["view"], place), pair(entries["pixel"], f"{place}.pixel"))
 
 
-def _depth(value: Any, place: str, folder: Path) -> Priors:
-    if isinstance(value, str):
-        return Priors(depth=DepthMaps(folder / value))
-    options = ("png_unit_m", "relative_error")
-    entries = _object(value, place, needed=("folder",), optional=options)
-    path = folder / _text(entries["folder"], f"{place}.folder")
-    return Priors(depth=DepthMaps(path, **_given(entries, place, options)))
-
-
-_PARTS: Mapping[str, Callable[[Any, str, Path], Priors]] = {
-    "cameras": _cameras,
+_PARTS = {
     "intrinsics": _intrinsics,
     "poses": _poses,
     "gps": _gps,
     "gravity": _gravity,
     "rigs": _rigs,
     "distances": _distances,
-    "depth": _depth,
 }
-"""What a file may hold."""
+"""What a file may hold, by the field of `Priors`."""
 
-_OF_FILES = ("cameras", "depth")
-"""Those that are kept in files of their own."""
-
-
-def _object(
-    value: Any, place: str, *, needed: Sequence[str] = (), optional: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return a mapping; with any name given, one that has no others."""
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise _MisfitError(f"{place} must be an object with names, is {_shown(value)}")
-    allowed = (*needed, *optional)
-    unknown = [key for key in value if allowed and key not in allowed]
-    if unknown:
-        raise _MisfitError(f"{place} has {unknown[0]!r}; known are {', '.join(allowed)}")
-    missing = [key for key in needed if key not in value]
-    if missing:
-        raise _MisfitError(f"{place} needs {missing[0]!r}")
-    return value
-
-
-def _per_view(value: Any, place: str, read: _Read[_T]) -> dict[str, _T] | list[_T]:
-    if isinstance(value, list):
-        return [read(entry, f"{place}[{number}]") for number, entry in enumerate(value)]
-    return {
-        name: read(entry, f"{place}[{name!r}]") for name, entry in _object(value, place).items()
-    }
-
-
-def _given(entries: Mapping[str, Any], place: str, names: Sequence[str]) -> dict[str, float]:
-    return {name: _number(entries[name], f"{place}.{name}") for name in names if name in entries}
-
-
-def _pose(value: Any, place: str) -> Float[Tensor, "4 4"]:
-    return _matrix(value, place, 4)
-
-
-def _matrix(value: Any, place: str, size: int) -> Float[Tensor, "size size"]:
-    """Return a square matrix; a pose may lack its last row."""
-    rows = _list(value, place)
-    if len(rows) not in (3, size):
-        raise _MisfitError(f"{place} must be {size}x{size} numbers, has {len(rows)} rows")
-    matrix = torch.eye(size, dtype=torch.float64)
-    matrix[: len(rows)] = torch.tensor(
-        [_numbers(row, place, size) for row in rows], dtype=torch.float64
-    )
-    return matrix
-
-
-def _numbers(value: Any, place: str, count: int, names: str = "") -> list[float]:
-    entries = _list(value, place)
-    if len(entries) != count:
-        meant = f" ({names})" if names else ""
-        raise _MisfitError(f"{place} must be {count} numbers{meant}, is {_shown(value)}")
-    return [_number(entry, place) for entry in entries]
-
-
-def _size(value: Any, place: str) -> tuple[int, int]:
-    width, height = _numbers(value, place, 2, "width, height")
-    if not (1 <= width < math.inf and 1 <= height < math.inf):
-        raise _MisfitError(f"{place} must be width and height in pixels, is {_shown(value)}")
-    return int(width), int(height)
-
-
-def _number(value: Any, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _MisfitError(f"{place} must be a number, is {_shown(value)}")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise _MisfitError(f"{place} is too large a number") from error
-
-
-def _flag(value: Any, place: str) -> bool:
-    if not isinstance(value, bool):
-        raise _MisfitError(f"{place} must be true or false, is {_shown(value)}")
-    return value
-
-
-def _text(value: Any, place: str) -> str:
-    if not isinstance(value, str):
-        raise _MisfitError(f"{place} must name something, is {_shown(value)}")
-    return value
-
-
-def _list(value: Any, place: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise _MisfitError(f"{place} must be a list, is {_shown(value)}")
-    return value
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+_PARTS_IN_FILES = {"cameras": _cameras, "depth": _depth}
+"""What is kept in files of its own."""

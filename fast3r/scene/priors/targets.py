@@ -1,7 +1,7 @@
 """What is known of cameras in the world to be, as residuals of a similarity."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -39,9 +39,24 @@ class Targets:
     level: Bool[Tensor, " cameras"]
     """Whether the photo was taken upright, so that its rows are level."""
 
-    photo_from_image: Float[Tensor, "cameras 3 3"] | None = None
-    """The turn about the line of sight from the upright image to the photo's own camera frame; None
-    where photos are stored upright."""
+    photo_from_image: Float[Tensor, "cameras 3 3"]
+    """The turn about the line of sight from the upright image to the photo's own camera frame."""
+
+    @classmethod
+    def unknown(cls, count: int) -> "Targets":
+        """Return so many of which nothing is known."""
+        nan = torch.full((count, 3, 3), torch.nan, dtype=torch.float64)
+        one = torch.ones(count, 3, dtype=torch.float64)
+        return cls(
+            centres=nan[:, 0].clone(),
+            centre_sigma=one,
+            rotations=nan,
+            rotation_sigma_rad=one[:, 0].clone(),
+            down=nan[:, 0].clone(),
+            down_sigma_rad=1.0,
+            level=torch.zeros(count, dtype=torch.bool),
+            photo_from_image=torch.eye(3, dtype=torch.float64).expand(count, 3, 3),
+        )
 
     @property
     def placed(self) -> Bool[Tensor, " cameras"]:
@@ -57,14 +72,6 @@ class Targets:
     def hanging(self) -> Bool[Tensor, " cameras"]:
         """Where gravity is known."""
         return self.down.isfinite().all(dim=-1)
-
-    def loosened(self, place: float, turn: float) -> "Targets":
-        """Return the same with larger standard deviations, for a scene that is less exact."""
-        return replace(
-            self,
-            centre_sigma=self.centre_sigma * place,
-            rotation_sigma_rad=self.rotation_sigma_rad * turn,
-        )
 
 
 GROUPS = (3, 3, 3, 3)
@@ -83,12 +90,11 @@ def residuals(
     turn = rotation_log(rotations @ wanted.mT) / targets.rotation_sigma_rad[:, None]
     gravity = (rotations @ targets.down[..., None])[..., 0]
     fall = torch.stack((gravity[:, 0], gravity[:, 1], gravity[:, 2] + 1), dim=-1)
-    if targets.photo_from_image is not None:
-        rotations = rotations @ targets.photo_from_image
-    roll = rotations[:, 2, 0] / math.radians(_LEVEL_SIGMA_DEG)
-    aim = rotations[:, 2, 2] / math.radians(_AIM_SIGMA_DEG)
-    # y points down: with the head up its world z is negative.
-    upside = (rotations[:, 2, 1]).clamp(min=0) / _HEAD_UP_SIGMA
+    # The world's z component of each axis of the upright image.
+    right, below, ahead = (rotations @ targets.photo_from_image)[:, 2].unbind(-1)
+    roll = right / math.radians(_LEVEL_SIGMA_DEG)
+    aim = ahead / math.radians(_AIM_SIGMA_DEG)
+    upside = below.clamp(min=0) / _HEAD_UP_SIGMA
     level = torch.stack((roll, aim, upside), dim=-1)
     return torch.cat(
         (

@@ -53,6 +53,11 @@ class Poses:
     rotation_sigma_deg: float = 0.0
     """Standard deviation of the orientations."""
 
+    @property
+    def are_exact(self) -> bool:
+        """Whether the poses are kept as they are."""
+        return self.position_sigma == self.rotation_sigma_deg == 0
+
 
 @dataclass(frozen=True)
 class Gps:
@@ -67,6 +72,11 @@ class Gps:
 
     vertical_sigma_m: float = 6.0
     """Standard deviation of the altitude."""
+
+    @property
+    def sigmas_m(self) -> tuple[float, float, float]:
+        """Standard deviations along east, north and up."""
+        return self.horizontal_sigma_m, self.horizontal_sigma_m, self.vertical_sigma_m
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ nothing.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
@@ -25,6 +25,9 @@ from fast3r.scene.priors.targets import GROUPS, Targets, residuals
 
 GATE = 4.0
 """Standard deviations beyond which a camera contradicts; in 3D, 1 of 900 is there by chance."""
+
+MIN_SIGMA = 1e-6
+"""Of what is told to be exact, so that it can be divided by."""
 
 # The length of a 3D Gaussian error of standard deviation 1 per axis has this median.
 _MEDIAN_LENGTH = 1.538
@@ -68,7 +71,8 @@ def fit_world(
     """Return the similarity that takes cameras to what is known of them; all in float64."""
     problem = _Problem(centres, rotations, targets)
     fit, _ = problem.steps(min(problem.candidates(seed), key=problem.robust_cost))
-    problem.targets = targets = _as_exact_as_found(targets, problem.residuals(fit))
+    targets = _as_exact_as_found(targets, problem.residuals(fit))
+    problem = _Problem(centres, rotations, targets)
     fit, _ = problem.steps(fit)
     agrees = _group_lengths(problem.residuals(fit)) < GATE
     fit, covariance = problem.steps(fit, agrees.to(torch.float64))
@@ -85,7 +89,11 @@ def _as_exact_as_found(targets: Targets, found: Float[Tensor, "cameras 12"]) -> 
     for group, known in ((0, targets.placed), (1, targets.turned)):
         typical = lengths[known, group].median().item() / _MEDIAN_LENGTH if known.any() else 1.0
         factors.append(min(max(typical, 1.0), _MAX_LOOSENING))
-    return targets.loosened(*factors)
+    return replace(
+        targets,
+        centre_sigma=targets.centre_sigma * factors[0],
+        rotation_sigma_rad=targets.rotation_sigma_rad * factors[1],
+    )
 
 
 class _Problem:

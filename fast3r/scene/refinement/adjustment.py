@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.scene.priors.found_cameras import spread
 from fast3r.scene.refinement.features import import_pycolmap
 from fast3r.scene.refinement.matching import working_camera
 from fast3r.scene.refinement.photos import WorkingPhoto
@@ -115,9 +116,8 @@ def adjust_to_places(
 
 def _reach(places: Sequence[KnownPlace]) -> float:
     centres = torch.stack([place.centre for place in places])
-    spread = (centres - centres.mean(dim=0)).square().sum(dim=-1).mean().sqrt().item()
     sigma = torch.stack([place.sigma.min() for place in places]).median().item()
-    return max(_BEFORE_SIGMAS * sigma, _BEFORE_SHARE * spread)
+    return max(_BEFORE_SIGMAS * sigma, _BEFORE_SHARE * spread(centres))
 
 
 def _images(mapped: Any, wanted: Mapping[int, Any]) -> list[Any]:
@@ -143,6 +143,6 @@ def _config(mapped: Any, photos: Sequence[WorkingPhoto]) -> Any:
         photo = photos[int(mapped.images[image_id].name)]
         if photo.intrinsics is not None:
             camera_id = mapped.images[image_id].camera_id
-            mapped.cameras[camera_id].params = working_camera(photo, 1.0).params
+            mapped.cameras[camera_id].params = working_camera(photo).params
             config.set_constant_cam_intrinsics(camera_id)
     return config

@@ -10,9 +10,6 @@ from fast3r.scene.refinement.photos import WorkingPhoto
 from fast3r.scene.refinement.threads import each
 from fast3r.scene.stages import StageRecorder
 
-_USUAL_FOCAL = 1.2
-"""Start, over the longer side, where nothing tells the focal length; COLMAP's."""
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -26,9 +23,6 @@ class Evidence:
 
     verified: Mapping[Pair, VerifiedPair]
     """Matches by indices of the views, the smaller first."""
-
-    focals_px: list[float]
-    """First guess, in working pixels."""
 
 
 def gather_evidence(
@@ -45,14 +39,14 @@ def gather_evidence(
     again = "" if effort == "usual" else f", {effort}"
     with recorder.stage(f"features{again}") as tell:
         features = each(partial(find_features, effort=effort), photos, tell)
-    focals_px = [p.focal_px or _USUAL_FOCAL * max(p.height, p.width) for p in photos]
 
     def verified(pair: Pair) -> VerifiedPair | None:
-        matches = match(features[pair[0]], features[pair[1]], effort)
-        return verify(photos, features, pair, matches, focals_px, seed=seed)
+        first, second = (features[i] for i in pair)
+        matches = match(first, second, effort)
+        return verify([photos[i] for i in pair], [first, second], matches, seed=seed)
 
     with recorder.stage(f"matches{again}") as tell:
         pairs = likely_pairs(features)
         found = zip(pairs, each(verified, pairs, tell), strict=True)
         kept = {pair: proven for pair, proven in found if proven is not None}
-    return Evidence(list(photos), features, kept, focals_px)
+    return Evidence(list(photos), features, kept)

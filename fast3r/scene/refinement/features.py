@@ -101,7 +101,7 @@ def _extracted(
     pycolmap = import_pycolmap()
     with TemporaryDirectory(prefix="fast3r-features-") as place:
         database, photo = Path(place) / "database.db", "photo.png"
-        Image.fromarray(_grey(pixels)).save(Path(place) / photo, compress_level=0)
+        Image.fromarray(grey(pixels)).save(Path(place) / photo, compress_level=0)
         pycolmap.extract_features(
             database,
             place,
@@ -127,6 +127,7 @@ def _size(shapes: Float[Tensor, "features 6"]) -> Float[Tensor, " features"]:
     return torch.tensor(sizes, dtype=torch.float32)
 
 
-def _grey(pixels: UInt8[Tensor, "rows columns 3"]) -> UInt8[np.ndarray, "rows columns"]:
+def grey(pixels: UInt8[Tensor, "rows columns 3"]) -> UInt8[np.ndarray, "rows columns"]:
+    """Return how bright pixels are, as features are looked for."""
     weights = torch.tensor([0.299, 0.587, 0.114])
     return (pixels.float() @ weights).round().to(torch.uint8).numpy()

@@ -21,93 +21,95 @@ Intrinsics = Literal["shared", "own"]
 _MIN_VIEWS = 2
 
 
-class Mapper:
-    """Maps the same matches in several ways."""
+def map_photos(
+    evidence: Evidence, way: Way, intrinsics: Intrinsics, *, seed: int
+) -> list[SparseModel]:
+    """Return models of disjoint views, the largest first.
 
-    def __init__(self, evidence: Evidence, *, seed: int) -> None:
-        self._evidence, self._seed = evidence, seed
-        self._known_ids: set[int] = set()
+    Args:
+        evidence: Features and matches.
+        way: "global" finds all rotations, then all positions; it needs little parallax and few
+            matches, but every pair to be right. "incremental" adds one view after another.
+        intrinsics: "shared" by photos of one camera and size, or each photo's "own".
+        seed: Of all sampling.
+    """
+    with TemporaryDirectory(prefix="fast3r-refine-") as folder:
+        database = Path(folder) / "database.db"
+        known_ids = _write(evidence, database, intrinsics)
+        if way == "global":
+            found = _global(database, evidence.photos, seed)
+        else:
+            found = _incremental(database, known_ids, seed)
+    for model in found:
+        adjust(model, evidence.photos)
+    models = [sparse_model(model, evidence.photos) for model in found]
+    return _disjoint([model for model in models if len(model.cameras) >= _MIN_VIEWS])
 
-    def __call__(self, way: Way, intrinsics: Intrinsics) -> list[SparseModel]:
-        """Return models of disjoint views, the largest first.
 
-        Args:
-            way: "global" finds all rotations, then all positions; it needs little parallax and few
-                matches, but every pair to be right. "incremental" adds one view after another.
-            intrinsics: "shared" by photos of one camera and size, or each photo's "own".
-        """
-        with TemporaryDirectory(prefix="fast3r-refine-") as place:
-            folder = Path(place)
-            database = folder / "database.db"
-            self._write(database, intrinsics)
-            found = self._global(database) if way == "global" else self._incremental(database)
-        for model in found:
-            adjust(model, self._evidence.photos)
-        models = [sparse_model(model, self._evidence.photos) for model in found]
-        return _disjoint([model for model in models if len(model.cameras) >= _MIN_VIEWS])
+def _write(evidence: Evidence, path: Path, intrinsics: Intrinsics) -> set[int]:
+    """Write a database, and return its cameras whose intrinsics are known."""
+    pycolmap = import_pycolmap()
+    camera_ids: dict[object, int] = {}
+    known_ids: set[int] = set()
+    with pycolmap.Database.open(path) as database:
+        for index, photo in enumerate(evidence.photos):
+            key = photo.camera if intrinsics == "shared" else index
+            if key not in camera_ids:
+                camera_ids[key] = database.write_camera(working_camera(photo))
+                database.write_rig(_rig(camera_ids[key]))
+                if photo.intrinsics is not None:
+                    known_ids.add(camera_ids[key])
+            _write_image(database, index + 1, camera_ids[key])
+            database.write_keypoints(index + 1, evidence.features[index].positions.numpy())
+        for (i, j), pair in evidence.verified.items():
+            matches = pair.matches.numpy().astype(np.uint32)
+            database.write_matches(i + 1, j + 1, matches)
+            database.write_two_view_geometry(i + 1, j + 1, pair.geometry)
+    return known_ids
 
-    def _write(self, path: Path, intrinsics: Intrinsics) -> None:
-        pycolmap = import_pycolmap()
-        camera_ids: dict[object, int] = {}
-        self._known_ids.clear()
-        with pycolmap.Database.open(path) as database:
-            for index, photo in enumerate(self._evidence.photos):
-                key = photo.camera if intrinsics == "shared" else index
-                if key not in camera_ids:
-                    camera = working_camera(photo, self._evidence.focals_px[index])
-                    camera_ids[key] = database.write_camera(camera)
-                    database.write_rig(_rig(camera_ids[key]))
-                    if photo.intrinsics is not None:
-                        self._known_ids.add(camera_ids[key])
-                _write_image(database, index + 1, camera_ids[key])
-                positions = self._evidence.features[index].positions.numpy()
-                database.write_keypoints(index + 1, positions)
-            for (i, j), pair in self._evidence.verified.items():
-                matches = pair.matches.numpy().astype(np.uint32)
-                database.write_matches(i + 1, j + 1, matches)
-                database.write_two_view_geometry(i + 1, j + 1, pair.geometry)
 
-    def _global(self, database: Path) -> list[Any]:
-        pycolmap = import_pycolmap()
-        calibration = pycolmap.ViewGraphCalibrationOptions(random_seed=self._seed)
-        pycolmap.calibrate_view_graph(database, calibration)
-        options = pycolmap.GlobalPipelineOptions(
-            num_threads=1, random_seed=self._seed, min_model_size=_MIN_VIEWS
-        )
-        options.min_num_matches = 10
-        mapper = options.mapper
-        mapper.num_threads = mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
-        for part in (mapper, mapper.rotation_averaging, mapper.global_positioning):
-            part.random_seed = self._seed
-        mapper.retriangulation.random_seed = self._seed
-        if all(photo.intrinsics is not None for photo in self._evidence.photos):
-            mapper.bundle_adjustment.refine_focal_length = False
-            mapper.bundle_adjustment.refine_extra_params = False
-        if len(self._evidence.photos) == 2:
-            # Points must be seen in three photos, of which two photos have none.
-            mapper.track_min_num_views_per_track = 2
-            mapper.global_positioning.min_num_view_per_track = 2
-            mapper.bundle_adjustment.min_track_length = 2
-            mapper.retriangulation.ignore_two_view_tracks = False
-        folder = database.parent
-        return list(pycolmap.global_mapping(database, folder, folder, options).values())
+def _global(database: Path, photos: Sequence[WorkingPhoto], seed: int) -> list[Any]:
+    pycolmap = import_pycolmap()
+    calibration = pycolmap.ViewGraphCalibrationOptions(random_seed=seed)
+    pycolmap.calibrate_view_graph(database, calibration)
+    options = pycolmap.GlobalPipelineOptions(
+        num_threads=1, random_seed=seed, min_model_size=_MIN_VIEWS
+    )
+    options.min_num_matches = 10
+    mapper = options.mapper
+    mapper.num_threads = mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
+    for part in (mapper, mapper.rotation_averaging, mapper.global_positioning):
+        part.random_seed = seed
+    mapper.retriangulation.random_seed = seed
+    if all(photo.intrinsics is not None for photo in photos):
+        mapper.bundle_adjustment.refine_focal_length = False
+        mapper.bundle_adjustment.refine_extra_params = False
+    if len(photos) == 2:
+        # Points must be seen in three photos, of which two photos have none.
+        mapper.track_min_num_views_per_track = 2
+        mapper.global_positioning.min_num_view_per_track = 2
+        mapper.bundle_adjustment.min_track_length = 2
+        mapper.retriangulation.ignore_two_view_tracks = False
+    folder = database.parent
+    return list(pycolmap.global_mapping(database, folder, folder, options).values())
 
-    def _incremental(self, database: Path) -> list[Any]:
-        pycolmap = import_pycolmap()
-        options = pycolmap.IncrementalPipelineOptions(
-            num_threads=1, random_seed=self._seed, min_model_size=_MIN_VIEWS, extract_colors=False
-        )
-        options.min_num_matches = 10
-        # COLMAP is made for many photos; few and far apart ones need a start from less parallax
-        # and views that join with fewer points.
-        options.mapper.init_min_tri_angle = 4
-        options.mapper.init_min_num_inliers = 30
-        options.mapper.abs_pose_min_num_inliers = 12
-        options.mapper.abs_pose_min_inlier_ratio = 0.15
-        options.triangulation.ignore_two_view_tracks = False
-        options.constant_cameras = self._known_ids
-        folder = database.parent
-        return list(pycolmap.incremental_mapping(database, folder, folder, options).values())
+
+def _incremental(database: Path, known_ids: set[int], seed: int) -> list[Any]:
+    pycolmap = import_pycolmap()
+    options = pycolmap.IncrementalPipelineOptions(
+        num_threads=1, random_seed=seed, min_model_size=_MIN_VIEWS, extract_colors=False
+    )
+    options.min_num_matches = 10
+    # COLMAP is made for many photos; few and far apart ones need a start from less parallax
+    # and views that join with fewer points.
+    options.mapper.init_min_tri_angle = 4
+    options.mapper.init_min_num_inliers = 30
+    options.mapper.abs_pose_min_num_inliers = 12
+    options.mapper.abs_pose_min_inlier_ratio = 0.15
+    options.triangulation.ignore_two_view_tracks = False
+    options.constant_cameras = known_ids
+    folder = database.parent
+    return list(pycolmap.incremental_mapping(database, folder, folder, options).values())
 
 
 def sparse_model(mapped: Any, photos: Sequence[WorkingPhoto]) -> SparseModel:
@@ -154,16 +156,8 @@ def _disjoint(models: Sequence[SparseModel]) -> list[SparseModel]:
     taken: set[int] = set()
     left = []
     for model in sorted(models, key=lambda m: (len(m.cameras), m.num_points), reverse=True):
-        own = [index for index in model.cameras if index not in taken]
-        if len(own) < _MIN_VIEWS:
-            continue
-        taken.update(own)
-        left.append(
-            SparseModel(
-                {i: model.cameras[i] for i in own},
-                {i: model.sightings[i] for i in own},
-                model.num_points,
-                model.mapped,
-            )
-        )
+        own = model.cameras.keys() - taken
+        if len(own) >= _MIN_VIEWS:
+            taken |= own
+            left.append(model.only(own))
     return left

@@ -84,28 +84,27 @@ def match(first: Features, second: Features, effort: Effort) -> Int[Tensor, "mat
 def verify(
     photos: Sequence[WorkingPhoto],
     features: Sequence[Features],
-    pair: Pair,
     matches: Int[Tensor, "matches 2"],
-    focals_px: Sequence[float],
     *,
     seed: int,
 ) -> VerifiedPair | None:
-    """Return those matches that an epipolar geometry explains; None where they are too few."""
+    """Return those matches that an epipolar geometry explains; None where they are too few.
+
+    Args:
+        photos: Two.
+        features: Of these.
+        matches: Indices of features of the first and of the second photo.
+        seed: Of all sampling.
+    """
     if len(matches) < _MIN_MATCHES:
         return None
     pycolmap = import_pycolmap()
     options = pycolmap.TwoViewGeometryOptions(min_num_inliers=_MIN_MATCHES)
     options.ransac.random_seed = seed
-    cameras = [working_camera(photos[i], focals_px[i]) for i in pair]
-    positions = [features[i].positions.double().numpy() for i in pair]
-    geometry = pycolmap.estimate_two_view_geometry(
-        cameras[0],
-        positions[0],
-        cameras[1],
-        positions[1],
-        matches.numpy().astype(np.uint32),
-        options,
-    )
+    first, second = (working_camera(photo) for photo in photos)
+    here, there = (found.positions.double().numpy() for found in features)
+    candidates = matches.numpy().astype(np.uint32)
+    geometry = pycolmap.estimate_two_view_geometry(first, here, second, there, candidates, options)
     inliers = np.array(geometry.inlier_matches, np.int64).reshape(-1, 2)
     if len(inliers) < _MIN_MATCHES:
         return None
@@ -117,23 +116,17 @@ def verify(
     return VerifiedPair(torch.from_numpy(kept), geometry)
 
 
-def working_camera(photo: WorkingPhoto, focal_px: float) -> Any:
+def working_camera(photo: WorkingPhoto) -> Any:
     """Return pycolmap's camera of a photo, with one radial coefficient where it is not known."""
-    pycolmap = import_pycolmap()
+    model = "SIMPLE_RADIAL"
+    parameters = [photo.focal_px, photo.width / 2, photo.height / 2, 0.0]
     if photo.intrinsics is not None:
         (fx, _, cx), (_, fy, cy), _ = photo.intrinsics.tolist()
-        known = pycolmap.Camera(
-            model="PINHOLE", width=photo.width, height=photo.height, params=[fx, fy, cx, cy]
-        )
-        known.has_prior_focal_length = True
-        return known
-    camera = pycolmap.Camera(
-        model="SIMPLE_RADIAL",
-        width=photo.width,
-        height=photo.height,
-        params=[focal_px, photo.width / 2, photo.height / 2, 0.0],
+        model, parameters = "PINHOLE", [fx, fy, cx, cy]
+    camera = import_pycolmap().Camera(
+        model=model, width=photo.width, height=photo.height, params=parameters
     )
-    camera.has_prior_focal_length = photo.focal_px is not None
+    camera.has_prior_focal_length = photo.focal_is_told
     return camera
 
 

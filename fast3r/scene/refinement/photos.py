@@ -6,17 +6,14 @@ number, its pitch; centres lie at +0.5.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from fast3r.geometry.cameras import pixel_grid
-from fast3r.views.decode import UnreadablePhotoError
+from fast3r.views.fitting import fit_view
 from fast3r.views.photos import read_again
-from fast3r.views.resize import plan_resize
 from fast3r.views.turning import quarter_turns, turned
 from fast3r.views.view import View
 
@@ -24,8 +21,8 @@ _RIM_PX = 2
 """Network pixels beside a mask in which the resizing of the photo may have left some of what it
 hides: half of one that is mostly kept, and the reach of the filter."""
 
-_VIDEO_PREFIX = "video|"
-"""Of the camera key of frames, whose source is no photo."""
+USUAL_FOCAL = 1.2
+"""Focal length over the longer side, where nothing tells it; COLMAP's guess."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,11 @@ class WorkingPhoto:
     camera: tuple[str | None, int, int]
     """Photos that agree in this share their intrinsics: EXIF camera, or known ones, and size."""
 
-    focal_px: float | None
-    """What is known or EXIF says, in working pixels."""
+    focal_px: float
+    """Of both axes, in working pixels: what is known or EXIF says, else a guess."""
+
+    focal_is_told: bool
+    """Whether it is no guess."""
 
     intrinsics: Float[Tensor, "3 3"] | None = None
     """Those that are known, in working pixels and float64."""
@@ -80,8 +80,9 @@ def working_photo(
         intrinsics: Those that are known, in pixels of the original photo; by default those that
             the view was made with.
     """
-    best = larger or _read_again(view, max_side_px) or turned(view, -quarter_turns(view))
-    best = _at_most(best, min(max_side_px, max(view.original_height, view.original_width)))
+    size = min(max_side_px, max(view.original_height, view.original_width))
+    best = larger or read_again(view, size=size) or turned(view, -quarter_turns(view))
+    best = fit_view(best, size=size, patch=1)
     affine = best.original_from_network.double()
     pitch = affine[0, 0].item()
     height, width = round(view.original_height / pitch), round(view.original_width / pitch)
@@ -99,15 +100,11 @@ def working_photo(
         height=height,
         width=width,
         camera=(key, height, width),
-        focal_px=None if focal_px is None else focal_px / pitch,
+        focal_px=USUAL_FOCAL * max(height, width) if focal_px is None else focal_px / pitch,
+        focal_is_told=focal_px is not None,
         intrinsics=known,
     )
     return photo if all(v.mask is None for v in photo.masks) else _without_hidden(photo)
-
-
-def is_video_frame(view: View) -> bool:
-    """Return whether the view's source is a video, which holds other frames too."""
-    return (view.camera_key or "").startswith(_VIDEO_PREFIX)
 
 
 def belongs(photo: WorkingPhoto, positions: Float[Tensor, "points 2"]) -> Bool[Tensor, " points"]:
@@ -157,36 +154,3 @@ def network_pixels(
     known = ((network >= 0) & (network < limit)).all(dim=-1)
     column, row = network.clamp(min=0).minimum(limit - 1).unbind(-1)
     return column, row, known
-
-
-def _read_again(view: View, max_side_px: int) -> View | None:
-    """Return the view's photo at working size; None where its file is no photo, or gone."""
-    if view.source is None or is_video_frame(view):
-        return None
-    size = min(max_side_px, max(view.original_height, view.original_width))
-    try:
-        return read_again(view, size=size)
-    except UnreadablePhotoError:
-        return None
-
-
-def _at_most(view: View, max_side_px: int) -> View:
-    """Return a view whose longest side is no longer than this, with the exact way back."""
-    if max(view.height, view.width) <= max_side_px:
-        return view
-    plan = plan_resize(view.height, view.width, size=max_side_px, patch=1)
-    size = (plan.content_width, plan.content_height)
-    picture = Image.fromarray(view.pixels.numpy()).resize(size, Image.Resampling.LANCZOS, plan.box)
-    mask = view.mask
-    if mask is not None:
-        shown = Image.fromarray(mask.numpy()).resize(size, Image.Resampling.NEAREST, plan.box)
-        mask = torch.from_numpy(np.array(shown, dtype=bool))
-    left, top = plan.padding
-    unpadded = torch.eye(3)
-    unpadded[0, 2], unpadded[1, 2] = left, top
-    return replace(
-        view,
-        pixels=torch.from_numpy(np.array(picture)),
-        mask=mask,
-        original_from_network=view.original_from_network @ plan.original_from_network @ unpadded,
-    )

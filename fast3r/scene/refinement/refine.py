@@ -16,7 +16,7 @@ from fast3r.scene.priors.binding import BoundPriors, bind
 from fast3r.scene.priors.types import Priors
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.adoption import adopt
-from fast3r.scene.refinement.anchoring import Anchored, anchor
+from fast3r.scene.refinement.anchoring import anchor
 from fast3r.scene.refinement.evidence import Evidence, gather_evidence
 from fast3r.scene.refinement.features import FEATURE_SIDE_PX, Effort, import_pycolmap
 from fast3r.scene.refinement.photos import WorkingPhoto, working_photo
@@ -41,7 +41,6 @@ def refine(
     photos: Sequence[View] | None = None,
     intrinsics: IntrinsicsChoice = "auto",
     priors: Priors | None = None,
-    max_side_px: int = FEATURE_SIDE_PX,
     seed: int = 0,
     recorder: StageRecorder | None = None,
 ) -> Reconstruction:
@@ -65,18 +64,15 @@ def refine(
             deviation; places by GPS weigh by theirs, and what contradicts the photos is left out.
             The scene is then taken to the world and unit that are known, as `with_priors` does,
             and `prior_checks` says how well it agrees.
-        max_side_px: Photos are shrunk to this for features.
         seed: Of all sampling.
         recorder: Measures the stages and tells of progress.
 
     Raises:
-        ValueError: An option is out of range, or a prior cannot be true.
+        ValueError: An option is unknown, or a prior cannot be true.
         ImportError: pycolmap is not installed.
     """
     if intrinsics not in ("auto", "shared", "own"):
         raise ValueError(f"intrinsics must be auto, shared or own, got {intrinsics!r}")
-    if max_side_px < 64:
-        raise ValueError(f"max_side_px must be at least 64, got {max_side_px}")
     import_pycolmap()
     recorder = recorder or StageRecorder()
     by_name = {view.name: view for view in photos or ()}
@@ -84,7 +80,7 @@ def refine(
     held = {} if known is None else known.exact_intrinsics
     working = [
         working_photo(
-            view, by_name.get(view.name), max_side_px=max_side_px, intrinsics=held.get(index)
+            view, by_name.get(view.name), max_side_px=FEATURE_SIDE_PX, intrinsics=held.get(index)
         )
         for index, view in enumerate(scene.views)
     ]
@@ -107,9 +103,7 @@ def _in_known_world(
     recorder: StageRecorder,
 ) -> Reconstruction:
     with recorder.stage("bundle adjustment with priors"):
-        anchored = None if found is None else anchor(found, evidence, scene.views, known, seed=seed)
-    if anchored is None:
-        anchored = Anchored(None, frozenset(), [])
+        anchored = anchor(found, evidence, scene.views, known, seed=seed)
     with recorder.stage("depth alignment"):
         refined = with_tied_faces(adopt(scene, evidence, anchored.found, held=anchored.held))
     # Of intrinsics that were held, the refined cameras say nothing.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fast3r.scene.refinement.agreement import Agreement, agreement
 from fast3r.scene.refinement.evidence import Evidence
-from fast3r.scene.refinement.mapping import Intrinsics, Mapper, Way
+from fast3r.scene.refinement.mapping import Intrinsics, Way, map_photos
 from fast3r.scene.refinement.photos import WorkingPhoto
 from fast3r.scene.refinement.sparse import SparseModel
 
@@ -44,10 +44,9 @@ class Found:
 
 def search(evidence: Evidence, *, intrinsics: IntrinsicsChoice, seed: int) -> Found | None:
     """Return the result that explains the most matches; None where there is none."""
-    mapper = Mapper(evidence, seed=seed)
     best: Found | None = None
     for way, kind in ladder(evidence.photos, intrinsics):
-        models = mapper(way, kind)
+        models = map_photos(evidence, way, kind, seed=seed)
         found = judged(models, way, kind, evidence)
         if models and (best is None or _is_better(found, best)):
             best = found

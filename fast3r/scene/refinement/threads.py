@@ -25,24 +25,21 @@ def each(
     work: Callable[[_Item], _Result],
     items: Sequence[_Item],
     tell: Callable[[int, int], None],
-    *,
-    threads: int | None = None,
 ) -> list[_Result]:
     """Return the result for each item, in their order, worked out side by side.
 
-    Torch has one thread in each, so that sums do not depend on how many cores there are.
+    There are as many threads as cores, at most 8, and torch has one in each, so that sums do not
+    depend on how many there are.
 
     Args:
         work: Leaves Python's lock to others most of the time.
         items: What to work on.
         tell: Told how many of how many are done; if it raises, the work that has not begun is not
             done.
-        threads: By default as many as cores, at most 8.
     """
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        threads or min(usable_cores(), _MOST), "refinement", torch.set_num_threads, (1,)
-    )
+    threads = min(usable_cores(), _MOST)
+    pool = ThreadPoolExecutor(threads, "refinement", torch.set_num_threads, (1,))
     try:
         futures = [pool.submit(work, item) for item in items]
         for done, future in enumerate(as_completed(futures), start=1):

@@ -1,1 +1,1 @@
-"""What does not belong to a scene, found in the photos themselves."""
+"""What of a photo belongs to the scene: masks given by the user, or found in the photos."""

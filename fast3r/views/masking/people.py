@@ -24,19 +24,18 @@ _MARGIN = 0.006
 class FindPeople:
     """Takes a photo and returns where it shows people."""
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, device: str | None = None) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
         """Load a network.
 
         Args:
             model: Any network for semantic, instance or panoptic segmentation: its name on the
                 hub, from where it is fetched once, or a folder. It has a licence of its own.
-            device: Where to compute; by default the best there is.
 
         Raises:
             ValueError: The network knows no people, or cannot be found.
             ImportError: transformers is not installed.
         """
-        self._segment = _pipeline(model, device)
+        self._segment = _pipeline(model)
         labels = [str(label) for label in self._segment.model.config.id2label.values()]
         self._people = {label for label in labels if _names(label) & _PEOPLE}
         if not self._people:
@@ -70,9 +69,9 @@ def import_transformers() -> Any:
     return transformers
 
 
-def _pipeline(model: str, device: str | None) -> "Pipeline":
+def _pipeline(model: str) -> "Pipeline":
     try:
-        return import_transformers().pipeline("image-segmentation", model=model, device=device)
+        return import_transformers().pipeline("image-segmentation", model=model)
     except OSError as error:
         raise ValueError(
             f"the network {model} for people is neither on this machine nor to be had from the "

@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from fast3r.views.lazy import LazyView
 from fast3r.views.masking.people import FindPeople, import_transformers
+from fast3r.views.masking.sky import sky_mask
 from fast3r.views.masking.turntable import find_background
-from fast3r.views.sky import sky_mask
-from fast3r.views.view import View
-from fast3r.views.views import LazyView, Views
+from fast3r.views.view import View, Views
 
 SEEN_PX = 512
 """Long side, at least, of the photos in which people and horizons are looked for."""

@@ -12,13 +12,14 @@ from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.view import SkippedPhoto
 from fast3r.viz.demo_app import fragments
-from fast3r.viz.demo_app.drawing import Drawing, draw, write_download
+from fast3r.viz.demo_app.drawing import draw, write_download
 from fast3r.viz.demo_app.examples import find_examples
 from fast3r.viz.demo_app.line import Job, Line
 from fast3r.viz.demo_app.settings import Settings
 from fast3r.viz.demo_app.storage import Storage, touch
 from fast3r.viz.demo_app.visits import Progress, Result, Visit, Visits
 from fast3r.viz.demo_app.work import Outcome, Studio, Wish
+from fast3r.viz.stills import depth_strip
 
 _LOOK_S = 0.25
 """How often a visitor is told how far the job is."""
@@ -41,12 +42,6 @@ class Shown:
 
     depth: str
     """Photos, depth and confidence."""
-
-    still: str
-    """A picture of the scene."""
-
-    has_scene: bool = True
-    """Whether there is a scene to take home."""
 
 
 class Desk:
@@ -88,7 +83,7 @@ class Desk:
         visit.add(find_examples()[name][:max_views], max_views=max_views)
         return visit
 
-    def submit(self, visit: Visit, wish: Wish, *, num_frames: int, percentile: float) -> Job:
+    def submit(self, visit: Visit, wish: Wish) -> Job:
         """Return a visitor's new job.
 
         Raises:
@@ -96,16 +91,16 @@ class Desk:
         """
         if visit.is_busy:
             raise ValueError("your last reconstruction is still at work; stop it first")
-        views = visit.views(num_frames=num_frames)
+        views = visit.views(num_frames=wish.num_frames)
         if not views:
             raise ValueError("add some photos or a video first, or take an example")
 
-        def work(job: Job) -> tuple[Result, Shown]:
+        def work(job: Job) -> tuple[Result | None, Shown]:
             start = time.perf_counter()
             outcome = self.studio.reconstruct(views, wish, job)
             with StageRecorder(watcher=job).stage("draw"):
                 lost = [photo for photo in outcome.scene.skipped if photo not in views.skipped]
-                return self._finished(outcome, lost, percentile, start)
+                return self._finished(outcome, lost, wish.percentile, start)
 
         visit.job = self.line.join(work)
         return visit.job
@@ -135,18 +130,18 @@ class Desk:
             raise ValueError(str(error) or "not enough memory for so many photos") from error
         if visit.result is not None:
             shutil.rmtree(visit.result.folder, ignore_errors=True)
-        visit.result = result if shown.has_scene else None
+        visit.result = result
         return shown
 
-    def redraw(self, visit: Visit, percentile: float) -> tuple[str, str]:
-        """Return the view and the picture of a visitor's scene with another share of its points.
+    def redraw(self, visit: Visit, percentile: float) -> str:
+        """Return the view of a visitor's scene with another share of its points.
 
         Raises:
             ValueError: There is no scene, or no longer.
         """
         result = _result(visit)
-        drawing = draw(_scene(result), result.folder, min_conf_percentile=percentile)
-        return fragments.stage_view(drawing), _still(drawing)
+        page, _ = draw(_scene(result), result.folder, min_conf_percentile=percentile)
+        return fragments.stage_view(page)
 
     def download(self, visit: Visit, name: str, percentile: float) -> Path:
         """Return a file with a visitor's scene.
@@ -165,35 +160,30 @@ class Desk:
 
     def _finished(
         self, outcome: Outcome, lost: list[SkippedPhoto], percentile: float, start: float
-    ) -> tuple[Result, Shown]:
+    ) -> tuple[Result | None, Shown]:
         """Return what a visitor gets, given the photos that did not suit the model."""
-        scene, folder = outcome.scene, self.storage.new_folder(for_results=True)
+        scene = outcome.scene
         table, lost_html = fragments.camera_table(scene), fragments.left_out(lost)
-        result = Result(folder, outcome.report)
         if not scene.registered:
             why = fragments.notice("No photo found its place; the table says why.") + lost_html
-            return result, Shown(why, fragments.EMPTY_VIEW, table, "", "", has_scene=False)
+            return None, Shown(why, fragments.EMPTY_VIEW, table, "")
+        folder = self.storage.new_folder(for_results=True)
         scene.save(folder / "scene.npz")
-        drawing = draw(scene, folder, min_conf_percentile=percentile)
+        page, num_points = draw(scene, folder, min_conf_percentile=percentile)
         seconds = time.perf_counter() - start
-        return result, Shown(
-            summary=fragments.summary(scene, drawing.num_points, seconds) + lost_html,
-            view=fragments.stage_view(drawing),
+        return Result(folder, outcome.report), Shown(
+            summary=fragments.summary(scene, num_points, seconds) + lost_html,
+            view=fragments.stage_view(page),
             cameras=table,
             depth=fragments.picture(
-                drawing.strip, "Photo, depth (bright is near), confidence (bright is sure)"
+                depth_strip(scene), "Photo, depth (bright is near), confidence (bright is sure)"
             ),
-            still=_still(drawing),
         )
 
     def _sweep_often(self) -> None:
         while not self._closed.wait(_SWEEP_S):
             self.storage.sweep()
             self.visits.forget()
-
-
-def _still(drawing: Drawing) -> str:
-    return fragments.picture(drawing.still, "The scene from behind its cameras")
 
 
 def _result(visit: Visit) -> Result:

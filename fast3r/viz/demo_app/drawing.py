@@ -1,18 +1,18 @@
-"""What a visitor sees of a scene, and takes home: the page in 3D, pictures, files."""
+"""What a visitor sees of a scene, and takes home: the page in 3D, and files."""
 
 import io
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from fast3r.export import html
+from fast3r.export.formats import cloud_to_write
+from fast3r.scene.point_cloud import num_points
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.stages import StageRecorder
 from fast3r.viz.demo_app.visits import Result
 from fast3r.viz.results import FORMATS, write_each, write_results
-from fast3r.viz.stills import depth_strip, render_still
 
 EVERYTHING = "everything"
 """The name of all formats together."""
@@ -37,37 +37,19 @@ FORMAT_TITLES = {
 """What each format is good for, in the order of the menu."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A scene to look at."""
-
-    page: Path
-    """The scene in 3D, as a page of its own."""
-
-    num_points: int
-    """Points that are sure enough to be shown."""
-
-    strip: bytes
-    """Photo, depth and confidence of some views, as JPEG."""
-
-    still: bytes
-    """The scene from behind its cameras, as JPEG."""
-
-
-def draw(scene: Reconstruction, folder: Path, *, min_conf_percentile: float) -> Drawing:
-    """Draw a scene into a folder.
+def draw(scene: Reconstruction, folder: Path, *, min_conf_percentile: float) -> tuple[Path, int]:
+    """Write a scene in 3D as a page into a folder; returns its place and how many points it shows.
 
     Raises:
         ValueError: No view has a camera.
     """
-    cloud = scene.point_cloud(min_conf_percentile=min_conf_percentile)
+    cloud = cloud_to_write(scene, min_conf_percentile=min_conf_percentile)
     # Browsers keep what they have seen, so each setting has a name of its own.
     page = folder / f"scene-{min_conf_percentile:g}.html"
     html.write(scene, page, cloud=cloud)
     for older in set(folder.glob("scene-*.html")) - {page}:
         older.unlink(missing_ok=True)
-    still = render_still(scene, cloud=cloud, width=960, height=600)
-    return Drawing(page, len(cloud), strip=jpeg(depth_strip(scene)), still=jpeg(still))
+    return page, num_points(cloud)
 
 
 def jpeg(picture: Image.Image, *, quality: int = 85) -> bytes:

@@ -4,6 +4,7 @@ import base64
 import time
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from urllib.parse import quote
 
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.views.view import SkippedPhoto, View
-from fast3r.viz.demo_app.drawing import Drawing, jpeg
+from fast3r.viz.demo_app.drawing import jpeg
 from fast3r.viz.demo_app.line import Job, Stage
 from fast3r.viz.demo_app.visits import Visit
 from fast3r.viz.demo_app.work import RUNNING
@@ -115,20 +116,20 @@ def summary(scene: Reconstruction, num_points: int, seconds: float) -> str:
     )
 
 
-def stage_view(drawing: Drawing) -> str:
-    """Return the frame that shows the scene in 3D."""
+def stage_view(page: Path) -> str:
+    """Return the frame that shows a page with the scene in 3D."""
     # Relative to the page, so that it is found behind proxies that put the demo into a folder.
-    address = escape(f"gradio_api/file={quote(drawing.page.as_posix())}", quote=True)
+    address = escape(f"gradio_api/file={quote(page.as_posix())}", quote=True)
     return (
         f'<iframe class="stage" title="The scene in 3D" src="{address}" allowfullscreen></iframe>'
     )
 
 
-def picture(content: bytes, title: str) -> str:
-    """Return a JPEG with a title."""
+def picture(image: Image.Image, title: str) -> str:
+    """Return a picture with a title."""
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
-        f'<img alt="{escape(title, quote=True)}" src="{_inline(content)}"></figure>'
+        f'<img alt="{escape(title, quote=True)}" src="{_inline(jpeg(image))}"></figure>'
     )
 
 

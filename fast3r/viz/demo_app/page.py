@@ -8,12 +8,19 @@ from typing import Any
 import gradio as gr
 
 from fast3r.viz.demo_app import fragments
+from fast3r.viz.demo_app.asked import (
+    MAX_PERCENTILE,
+    SIZES,
+    asked_choice,
+    asked_files,
+    asked_percentile,
+    asked_wish,
+)
 from fast3r.viz.demo_app.desk import Desk
 from fast3r.viz.demo_app.drawing import EVERYTHING, available_formats
 from fast3r.viz.demo_app.examples import find_examples
 from fast3r.viz.demo_app.line import Job
 from fast3r.viz.demo_app.visits import MAX_FRAMES, Visit
-from fast3r.viz.demo_app.work import Wish
 
 STYLE = Path(__file__).with_name("page.css")
 """How it looks."""
@@ -23,8 +30,6 @@ _HEADING = """
 <p>Photos or a video in, cameras and a 3D scene out. Walk around a thing or through a room, and
 take pictures that overlap.</p>
 """
-
-_SIZES = [("as trained", 0), ("256 px", 256), ("384 px", 384), ("512 px", 512)]
 
 _MODEL_TITLES = {
     "small": "small: comes with fast3r, quick",
@@ -39,6 +44,10 @@ _PROGRESS = gr.Progress()
 # On a phone the scene is far below the button.
 _SHOW_SCENE = """() => innerWidth < 700 &&
     document.querySelector('iframe.stage')?.scrollIntoView({behavior: 'smooth'})"""
+
+# What is sent is checked in `asked`: Gradio would answer some of it with errors of its own, and
+# leave an empty file for each upload.
+_UNREAD: dict[str, Any] = {"preprocess": False}
 
 _Updates = dict[Any, Any]
 
@@ -78,7 +87,8 @@ class Page:
             models = self._desk.settings.models
             titles = [(_MODEL_TITLES.get(model, model), model) for model in models]
             self.model = gr.Radio(titles, value=models[0], label="Model")
-            self.size = gr.Radio(_SIZES, value=0, label="Resolution")
+            sizes = [(f"{size} px" if size else "as trained", size) for size in SIZES]
+            self.size = gr.Radio(sizes, value=0, label="Resolution")
             self.frames = gr.Slider(2, MAX_FRAMES, 30, step=1, label="Frames of each video")
             self.refine = gr.Checkbox(
                 label="Refine",
@@ -92,7 +102,9 @@ class Page:
         self.view = gr.HTML(fragments.EMPTY_VIEW, elem_id="view")
         with gr.Column(visible=False) as self.extras:
             self.percentile = gr.Slider(
-                0, 95, 30, step=5, label="Hide the least sure points of each photo (percent)"
+                *(0, MAX_PERCENTILE, 30),
+                step=5,
+                label="Hide the least sure points of each photo (percent)",
             )
             with gr.Tabs():
                 with gr.Tab("Download"), gr.Row(equal_height=True):
@@ -105,17 +117,11 @@ class Page:
                     self.cameras = gr.HTML()
                 with gr.Tab("Depth"):
                     self.depth = gr.HTML()
-                with gr.Tab("Picture"):
-                    self.still = gr.HTML()
 
     def _connect_inputs(self) -> None:
         added = [self.drop, self.tray, self.status]
         self.drop.upload(
-            # Without Gradio's preprocessing, which would leave an empty file for each.
-            *(self._add, self.drop, added),
-            preprocess=False,
-            concurrency_limit=2,
-            api_name="add",
+            *(self._add, self.drop, added), concurrency_limit=2, api_name="add", **_UNREAD
         )
         for name, button in self.examples.items():
             taken = button.click(self._taker(name), None, added, api_name=f"example_{name}")
@@ -127,33 +133,34 @@ class Page:
     def _connect_run(self, event: Callable[..., Any], **options: Any) -> None:
         wishes = [self.model, self.size, self.frames, self.percentile, self.refine]
         shown = [self.go, self.stop, self.status, self.view, self.extras]
-        shown += [self.cameras, self.depth, self.still]
+        shown += [self.cameras, self.depth]
         # The line has its own limit, and tells visitors their place.
-        options |= {"concurrency_limit": None, "show_progress": "hidden"}
+        options |= {"concurrency_limit": None, "show_progress": "hidden", **_UNREAD}
         run = event(self._reconstruct, wishes, shown, **options)
         run.then(_idle, None, [self.go, self.stop], queue=False, api_visibility="private")
         run.then(None, js=_SHOW_SCENE)
 
     def _connect_results(self) -> None:
         self.percentile.input(
-            *(self._redraw, self.percentile, [self.view, self.still, self.status]),
+            *(self._redraw, self.percentile, [self.view, self.status]),
             # While it is dragged, only the place where it comes to rest matters.
             trigger_mode="always_last",
             concurrency_id="files",
             api_name="redraw",
+            **_UNREAD,
         )
         saved = self.download.click(
             *(self._download, [self.format, self.percentile], self.file),
             concurrency_id="files",
             api_name="download",
+            **_UNREAD,
         )
         saved.success(None, js=_SAVE_FILE)
 
-    def _add(
-        self, files: list[dict[str, Any]] | None, request: gr.Request, progress: Any = _PROGRESS
-    ) -> _Updates:
-        paths = [file["path"] for file in files or []]
-        return self._added(lambda: self._desk.add(request.session_hash, paths, progress))
+    def _add(self, files: Any, request: gr.Request, progress: Any = _PROGRESS) -> _Updates:
+        return self._added(
+            lambda: self._desk.add(request.session_hash, asked_files(files), progress)
+        )
 
     def _taker(self, name: str) -> Callable[..., _Updates]:
         def take(request: gr.Request) -> _Updates:
@@ -170,21 +177,17 @@ class Page:
 
     async def _reconstruct(
         self,
-        model: str,
-        size: int,
-        num_frames: int,
-        percentile: float,
-        refine: bool,
+        model: Any,
+        size: Any,
+        num_frames: Any,
+        percentile: Any,
+        refine: Any,
         request: gr.Request,
     ) -> AsyncIterator[_Updates]:
-        visit = self._desk.visits.of(request.session_hash)
+        visit, models = self._desk.visits.of(request.session_hash), self._desk.settings.models
         try:
-            job = self._desk.submit(
-                visit,
-                Wish(model, size or None, refine),
-                num_frames=num_frames,
-                percentile=percentile,
-            )
+            wish = asked_wish(models, model, size, num_frames, percentile, refine)
+            job = self._desk.submit(visit, wish)
         except ValueError as error:
             yield {self.status: fragments.notice(str(error))}
             return
@@ -208,7 +211,6 @@ class Page:
             self.extras: gr.Column(visible=True),
             self.cameras: shown.cameras,
             self.depth: shown.depth,
-            self.still: shown.still,
         }
 
     def _stop(self, request: gr.Request) -> None:
@@ -220,18 +222,19 @@ class Page:
         self._desk.visits.of(request.session_hash).clear()
         return {self.drop: None, self.tray: "", self.status: ""}
 
-    def _redraw(self, percentile: float, request: gr.Request) -> _Updates:
+    def _redraw(self, percentile: Any, request: gr.Request) -> _Updates:
         visit = self._desk.visits.of(request.session_hash)
         try:
-            view, still = self._desk.redraw(visit, percentile)
+            view = self._desk.redraw(visit, asked_percentile(percentile))
         except (ValueError, OSError) as error:
             return {self.status: fragments.notice(str(error))}
-        return {self.view: view, self.still: still}
+        return {self.view: view}
 
-    def _download(self, name: str, percentile: float, request: gr.Request) -> _Updates:
+    def _download(self, name: Any, percentile: Any, request: gr.Request) -> _Updates:
         visit = self._desk.visits.of(request.session_hash)
         try:
-            file = self._desk.download(visit, name, percentile)
+            name = asked_choice("format", name, [name for _, name in available_formats()])
+            file = self._desk.download(visit, name, asked_percentile(percentile))
         except (ValueError, OSError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {self.file: gr.DownloadButton(value=str(file))}

@@ -11,8 +11,7 @@ from pathlib import Path
 from fast3r.scene.report import RunReport
 from fast3r.views.load import load_views
 from fast3r.views.sources import VIDEO_SUFFIXES, natural_key
-from fast3r.views.view import SkippedPhoto, View
-from fast3r.views.views import Views
+from fast3r.views.view import SkippedPhoto, View, Views
 from fast3r.viz.demo_app.line import Job
 
 MAX_FRAMES = 100
@@ -32,10 +31,7 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one file or folder brought."""
-
-    name: str
-    """The file or folder."""
+    """Photos, or the frames of a video, that were added together."""
 
     views: list[View]
     """In order."""
@@ -138,7 +134,7 @@ class Visit:
             return
         taken = {view.name for batch in self.batches for view in batch.views}
         views = [_renamed(view, taken) for view in found]
-        self.batches.append(Batch(files[0].name, views, is_video=num_frames is not None))
+        self.batches.append(Batch(views, is_video=num_frames is not None))
         self.skipped += found.skipped
 
 

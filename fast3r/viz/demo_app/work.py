@@ -1,32 +1,22 @@
 """What the device does for a visitor: views in, a scene out, stoppable at any time."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from fast3r.models.checkpoints import load_model, model_hash
 from fast3r.models.fast3r import Fast3R
-from fast3r.scene.machine import (
-    Precision,
-    choose_device,
-    choose_precision,
-    estimate_memory,
-    hardware_name,
-    survey,
-)
+from fast3r.scene.machine import choose_device, choose_precision, hardware_name
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.report import RunReport
 from fast3r.scene.run import reconstruct
 from fast3r.scene.stages import StageRecorder
 from fast3r.views.fitting import fit_view
-from fast3r.views.view import SkippedPhoto, View
-from fast3r.views.views import Views
+from fast3r.views.view import SkippedPhoto, Views
 from fast3r.viz.demo_app.line import Job
 from fast3r.viz.demo_app.settings import Settings
 
@@ -43,6 +33,12 @@ class Wish:
 
     size: int | None
     """Long side at which the network sees the views; None is what it was trained for."""
+
+    num_frames: int = 30
+    """Frames of each video."""
+
+    percentile: float = 30.0
+    """Share of each photo's points, the least sure ones, that is hidden, in percent."""
 
     refine: bool = False
     """Whether matches between the photos make the cameras exact afterwards."""
@@ -80,7 +76,7 @@ class Studio:
         Raises:
             StoppedError: The job was told to stop.
             ValueError: The model cannot be loaded, or no view suits it.
-            MemoryError: There are more views than the device has room for.
+            MemoryError: There are more views than can be fitted into memory.
             ImportError: What refinement needs is not installed.
         """
         recorder = StageRecorder(self._device, watcher=job)
@@ -89,9 +85,14 @@ class Studio:
         precision = choose_precision(self._settings.precision, model.device)
         size = wish.size or model.config.image_size
         fitted = _fitted(views, size=size, patch=model.patch)
-        refuse_too_many(fitted, model, precision, room_gib=_room_gib(model))
         with interruptible(model, job, len(fitted)):
-            scene = reconstruct(fitted, model, size=size, precision=precision, recorder=recorder)
+            scene = reconstruct(
+                fitted,
+                model,
+                size=wish.size,
+                precision=self._settings.precision,
+                recorder=recorder,
+            )
         if wish.refine:
             # The network sees fewer pixels than there are.
             scene = refine(scene, photos=views, recorder=recorder)
@@ -104,7 +105,7 @@ class Studio:
             options={"size": size, "refine": wish.refine},
             stages=recorder.costs,
         )
-        return Outcome(scene, report)
+        return Outcome(scene, report.as_planned(recorder))
 
     def _load(self, name: str) -> Fast3R:
         """Return a model, which takes the place of the one that was used before."""
@@ -146,40 +147,6 @@ def interruptible(model: Fast3R, job: Job, num_views: int) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def refuse_too_many(
-    views: Sequence[View], model: Fast3R, precision: Precision, *, room_gib: float | None
-) -> None:
-    """Accept views that the device has room for, by estimate.
-
-    Raises:
-        MemoryError: There are too many; the message says how many fit.
-    """
-    if room_gib is None:
-        return
-    side = math.sqrt(sum(view.height * view.width for view in views) / len(views))
-    need = estimate_memory(model.config, size=round(side), precision=precision)
-    num_fitting = need.views_within(0.9 * room_gib)
-    if len(views) <= num_fitting:
-        return
-    wanted = need.fixed_gib + len(views) * need.per_view_gib
-    size = max(max(view.height, view.width) for view in views)
-    advice = "a smaller resolution" if num_fitting < 2 else f"at most {num_fitting} or fewer pixels"
-    raise MemoryError(
-        f"{len(views)} photos at {size} px need about {wanted:.1f} GiB, and {model.device} has "
-        f"{room_gib:.1f} GiB free; use {advice}"
-    )
-
-
-def _room_gib(model: Fast3R) -> float | None:
-    """Return the memory of a model's device for it and its work; None where it is not told."""
-    if model.device.type == "cuda":
-        torch.cuda.empty_cache()
-    names = {str(model.device), model.device.type}
-    free = next((d.free_gib for d in survey().devices if d.name in names), None)
-    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return None if free is None else free + weights / 2**30
 
 
 def _fitted(views: Views, *, size: int, patch: int) -> Views:

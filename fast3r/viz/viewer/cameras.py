@@ -51,7 +51,7 @@ class Cameras:
         depth, new = self._survey.frame.frustum_depth, {}
         for place in set(places) - self._frusta.keys():
             index = self._scene.registered[place]
-            photo = self._scene.colors(index) if place % self._photo_every == 0 else None
+            photo = self._scene.views[index].pixels if place % self._photo_every == 0 else None
             new[place] = add_camera(self._server.scene, self._scene, index, photo, depth=depth)
             scale = new[place].scale
             assert isinstance(scale, float)
@@ -61,8 +61,7 @@ class Cameras:
 
     def look_through(self, place: int, clients: "list[ClientHandle]") -> None:
         """Put browsers where a camera stands, and let them see just as much as it saw."""
-        camera = self._scene.cameras[self._scene.registered[place]]
-        assert camera is not None
+        camera = self._scene.camera(self._scene.registered[place])
         pose = camera.world_from_camera.double()
         corners = self._corners(place)
         sideways, upward = corners.abs().amax(dim=0)[:2].tolist()
@@ -86,9 +85,8 @@ class Cameras:
             self._server.scene.remove_by_name(_OVERLAY)
             return
         index = self._scene.registered[wanted[0]]
-        camera = self._scene.cameras[index]
-        assert camera is not None
-        photo = self._scene.colors(index).numpy()
+        camera = self._scene.camera(index)
+        photo = self._scene.views[index].pixels.numpy()
         alpha = np.full((*photo.shape[:2], 1), round(255 * opacity), np.uint8)
         depth = self._survey.frame.radius * _OVERLAY_DEPTH
         corners = self._corners(wanted[0]) * depth
@@ -119,8 +117,7 @@ class Cameras:
     def _corners(self, place: int) -> Float[Tensor, "4 3"]:
         """Return where the corners of the network image lie in the plane at depth 1."""
         index = self._scene.registered[place]
-        view, camera = self._scene.views[index], self._scene.cameras[index]
-        assert camera is not None
+        view, camera = self._scene.views[index], self._scene.camera(index)
         height, width = view.height, view.width
         corners = [[0, 0], [width, 0], [width, height], [0, height]]
         affine = view.original_from_network.double()

@@ -1,5 +1,6 @@
 """The panel beside the scene: its controls, and the settings that they say."""
 
+import math
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -68,18 +69,16 @@ class PhotoControls:
         with gui.add_folder("Hide photos", expand_by_default=False):
             self.toggle = gui.add_button("Hide or show this photo")
             self.hidden = gui.add_text("Hidden", "", hint="Numbers such as 3, 7-12")
-            self.sure = gui.add_checkbox("Sure photos", True)
-            self.unsure = gui.add_checkbox("Unsure photos", True)
-            low, high = min(survey.sureness), max(survey.sureness)
-            middle = sorted(survey.sureness)[count // 2]
-            room = max(high - low, 1e-3)
+            least, most = min(survey.sureness), max(survey.sureness)
+            # Rounded for reading, so that the least sure photo is not hidden by it.
+            low, high = math.floor(100 * least) / 100, math.ceil(100 * most) / 100 + 0.01
             self.sure_from = gui.add_slider(
-                "Sure from",
-                round(low, 3),
-                round(low + 1.01 * room, 3) + 0.01,
-                round(room / 100, 4) + 1e-3,
-                round(middle, 3),
-                hint="Median confidence from which a photo counts as sure",
+                "Hide photos below",
+                low,
+                high,
+                0.01,
+                low,
+                hint="Hides photos whose median confidence is lower",
             )
 
     @property
@@ -134,7 +133,5 @@ class Controls:
             span=photos.span.value,
             current=photos.place,
             hidden=parse_places(photos.hidden.value, photos.count),
-            sure_views=photos.sure.value,
-            unsure_views=photos.unsure.value,
             sure_from=photos.sure_from.value,
         )

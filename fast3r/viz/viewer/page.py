@@ -1,9 +1,6 @@
 """`fast3r.show`: a scene as a page that a browser opens."""
 
 import atexit
-import errno
-import ipaddress
-import socket
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +12,7 @@ from torch import Tensor
 from fast3r.export.html import stand_back, start_server, stop_server
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Head, Reconstruction
+from fast3r.viz.addresses import free_port, is_local, page_address
 from fast3r.viz.viewer.cameras import Cameras
 from fast3r.viz.viewer.coloring import legend_of
 from fast3r.viz.viewer.controls import Controls
@@ -61,7 +59,7 @@ class Viewer:
         self._scene = scene
         self._base = self._survey = survey(scene)
         self._head: Head = "local"
-        self._server = start_server(host=host, port=usable_port(host, port))
+        self._server = start_server(host=host, port=free_port(host, port))
         self._host = host
         self._stale, self._lock = threading.Event(), threading.Lock()
         self._stopped = threading.Event()
@@ -98,8 +96,7 @@ class Viewer:
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the page."""
-        host = "localhost" if self._host in ("0.0.0.0", "::") else self._host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return page_address(self._host, self.port)
 
     @property
     def port(self) -> int:
@@ -109,8 +106,7 @@ class Viewer:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can open the page."""
-        address = socket.gethostbyname(self._host) if ":" not in self._host else self._host
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+        return is_local(self._host)
 
     @property
     def scene(self) -> Reconstruction:
@@ -195,7 +191,7 @@ class Viewer:
         for control in (
             *(points.color_by, points.percentile, points.size, points.millions, points.head),
             *(points.mask_sky, photos.span, photos.cameras, photos.camera_size, photos.hidden),
-            *(photos.sure, photos.unsure, photos.sure_from, crop.on, *crop.ranges),
+            *(photos.sure_from, crop.on, *crop.ranges),
         ):
             control.on_update(redraw)
         photos.current.on_update(self.messages.guarded("Drawing", self._moved_on))
@@ -253,25 +249,3 @@ class Viewer:
 
 def _resized(cloud: PointCloud, factor: float) -> PointCloud:
     return cloud if factor == 1 else replace(cloud, points=cloud.points * factor)
-
-
-def usable_port(host: str, port: int) -> int:
-    """Return the port, or 0 for any free one if another program has it.
-
-    Raises:
-        ValueError: Nothing can listen at that host or port.
-    """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be between 0 and 65535, got {port}")
-    try:
-        with socket.create_server((host, port), family=_family(host)):
-            return port
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES) and port:
-            return 0
-        reason = str(error.strerror or error).partition(" (while")[0].lower()
-        raise ValueError(f"cannot listen on {host}: {reason}") from error
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -4,6 +4,7 @@ import io
 import math
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from fast3r.geometry.transforms import Similarity, quaternion_from_matrix, rotat
 from fast3r.scene.point_cloud import PointCloud
 from fast3r.scene.reconstruction import Reconstruction, Scale
 from fast3r.viz.movies import write_movie
-from fast3r.viz.selection import only_views
 from fast3r.viz.viewer.messages import Messages
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Saving:
         shown = scene
         if not whole:
             seen = set(cloud.view_index.unique().tolist())
-            shown = only_views(scene, seen, reason=HIDDEN)
+            shown = only_views(scene, seen)
         return file_of(shown, cloud, self.name.value)
 
     def _made(self, _client: "ClientHandle") -> bytes:
@@ -92,6 +92,16 @@ class Saving:
                 raise ValueError("no browser asked for it; press the button in the page")
             content = make(event.client)
             event.client.send_file_download(name, content, save_immediately=True)
+
+
+def only_views(scene: Reconstruction, indices: set[int]) -> Reconstruction:
+    """Return the scene in which only these views have cameras, and so points."""
+    cameras = [camera if i in indices else None for i, camera in enumerate(scene.cameras)]
+    failures = [
+        None if camera is not None else failure or HIDDEN
+        for camera, failure in zip(cameras, scene.failures, strict=True)
+    ]
+    return replace(scene, cameras=cameras, failures=failures)
 
 
 def scene_in_scale(scene: Reconstruction, factor: float, scale: Scale) -> Reconstruction:

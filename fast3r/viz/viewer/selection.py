@@ -100,12 +100,15 @@ class Selection:
 
     def _choose(self, place: int, wanted: Filter, count: int | None) -> Chosen:
         index = self._scene.registered[place]
+        sky = None
         if count is None or count > self._stocks.per_view:
             stock = take_stock(self._scene, index, head=wanted.head)
-            sky = sky_among(self._scene.colors(index), stock.pixels) if wanted.mask_sky else None
+            if wanted.mask_sky:
+                sky = sky_among(self._scene.views[index].pixels, stock.pixels)
         else:
             stock = self._stocks.of(index)
-            sky = self._stocks.sky(index) if wanted.mask_sky else None
+            if wanted.mask_sky:
+                sky = self._stocks.sky(index)
         inside = None if wanted.crop is None else partial(self._inside, wanted.crop)
         return choose(self._scene, index, stock, wanted, count, sky=sky, inside=inside)
 

@@ -71,40 +71,28 @@ class Settings:
     hidden: frozenset[int] = frozenset()
     """Places of those that are hidden."""
 
-    sure_views: bool = True
-    """Show the views that reach the threshold."""
-
-    unsure_views: bool = True
-    """Show the views below the threshold."""
-
     sure_from: float = 0.0
-    """Median confidence from which a view counts as sure."""
+    """Views whose median confidence is lower are hidden."""
 
 
-def candidates(settings: Settings, sureness: list[float]) -> list[int]:
-    """Return the places of all views that are not hidden one way or the other.
+def shown(settings: Settings, sureness: list[float]) -> list[int]:
+    """Return the places of the views to draw at this moment.
 
     Args:
         settings: What was chosen.
         sureness: Median confidence of each registered view.
     """
-    wanted = {True: settings.sure_views, False: settings.unsure_views}
-    return [
-        place
-        for place, confidence in enumerate(sureness)
-        if wanted[confidence >= settings.sure_from] and place not in settings.hidden
-    ]
-
-
-def shown(settings: Settings, sureness: list[float]) -> list[int]:
-    """Return the places of the views to draw at this moment."""
     current = settings.current
     in_span = {
         "all photos": lambda place: True,
         "up to this photo": lambda place: place <= current,
         "only this photo": lambda place: place == current,
     }[settings.span]
-    return [place for place in candidates(settings, sureness) if in_span(place)]
+    return [
+        place
+        for place, confidence in enumerate(sureness)
+        if confidence >= settings.sure_from and place not in settings.hidden and in_span(place)
+    ]
 
 
 def parse_places(text: str, count: int) -> frozenset[int]:

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
-from fast3r.scene.point_cloud import border
 from fast3r.scene.reconstruction import Head, Reconstruction
-from fast3r.views.sky import sky_mask
+from fast3r.scene.trusted_pixels import border
+from fast3r.views.masking.sky import sky_mask
 from fast3r.viz.viewer.settings import Filter
 
 STOCK_POINTS = 8_000_000
@@ -100,7 +100,7 @@ class Stocks:
     def sky(self, index: int) -> Bool[Tensor, " points"]:
         """Return which points of the stock of a view look like sky."""
         if index not in self._skies:
-            self._skies[index] = sky_among(self._scene.colors(index), self.of(index).pixels)
+            self._skies[index] = sky_among(self._scene.views[index].pixels, self.of(index).pixels)
         return self._skies[index]
 
 
@@ -128,7 +128,7 @@ def take_stock(
     pixels = looked_at[inner & facing]
     return ViewStock(
         pixels=pixels.int(),
-        colors=scene.colors(index).flatten(0, 1)[pixels],
+        colors=scene.views[index].pixels.flatten(0, 1)[pixels],
         least_confidence=_percentiles(confidence[inner]),
         density=len(looked_at) / (height * width),
     )
@@ -176,8 +176,7 @@ def choose(
         passed, points = passed[within], points[within]
         chosen, points = passed[:count], points[:count]
     density = max(stock.density * len(chosen) / max(len(passed), 1), 1e-9)
-    camera = scene.cameras[index]
-    assert camera is not None
+    camera = scene.camera(index)
     distance = (points - camera.world_from_camera[:3, 3].float()).norm(dim=-1)
     spacing = distance / scene.network_focal_px(index) / density**0.5
     return Chosen(stock.pixels[chosen].long(), points, stock.colors[chosen], spacing, density)

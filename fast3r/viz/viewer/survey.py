@@ -9,6 +9,7 @@ from torch import Tensor
 from fast3r.export.framing import Framing, framing
 from fast3r.scene.point_cloud import PointCloud, concatenate
 from fast3r.scene.reconstruction import Head, Reconstruction
+from fast3r.viz.colormaps import middle_range
 from fast3r.viz.viewer.crowding import Crowd
 from fast3r.viz.viewer.stock import even_order
 
@@ -118,7 +119,7 @@ def _medians(confidences: list[Float[Tensor, " _points"]]) -> list[float]:
 
 
 def _middle_range(values: list[Float[Tensor, " _points"]]) -> tuple[float, float]:
-    low, high = torch.cat(values).quantile(torch.tensor([0.02, 0.98])).tolist()
+    low, high = middle_range(torch.cat(values))
     return low, max(high, low + 1e-3 * abs(low) + 1e-9)
 
 

@@ -12,8 +12,7 @@ from fast3r.scene.living.adding import add
 from fast3r.scene.priors.outcome import PriorCheck
 from fast3r.scene.reconstruction import Reconstruction, Scale, World
 from fast3r.scene.refinement.record import RefinementRecord
-from fast3r.views.view import SkippedPhoto
-from fast3r.views.views import Views
+from fast3r.views.view import SkippedPhoto, Views
 from tests.scene.living.test_localizing import WORLD
 from tests.scene.living.world import (
     SeeingModel,
@@ -109,6 +108,18 @@ def test_photos_that_the_scene_has_are_left_out() -> None:
     ]
     assert math.isnan(added.photos[0].confirmed)
     assert [view.name for view in added.scene.views[8:]] == ["8.png"]
+
+
+def test_photos_that_are_given_twice_and_namesakes_are_left_out() -> None:
+    namesake = replace(PHOTOS[9].view, name="8.png")
+    views = [PHOTOS[8].view, PHOTOS[8].view, namesake]
+    added = add(a_scene(PHOTOS[:8]), views, SeeingModel(PHOTOS))
+    assert [photo.reason for photo in added.photos] == [
+        None,
+        "it is the same photo as 8.png",
+        "the scene has another photo of this name; rename one of them",
+    ]
+    assert len(added.scene.views) == 9
 
 
 def test_nothing_new_costs_no_pass() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fast3r.geometry.transforms import Similarity, rotation_exp
-from fast3r.scene.living.likeness import likeness, patch_features
+from fast3r.scene.living.choosing import likeness, patch_features
 from fast3r.scene.living.localizing import localize
 from tests.scene.living.world import (
     SeeingModel,

@@ -55,18 +55,12 @@ def test_another_camera_finds_its_own_focal_length() -> None:
 
 def test_references_that_are_wrong_show_nothing_in_one_place() -> None:
     wrong = shaken(REST, turned_deg=8.0, moved=0.4)
-    matched = Matcher(wrong).place(NEW, [0, 1, 2, 3])
-    assert matched.camera is None
-    assert "12 are needed" in str(matched.reason)
+    assert Matcher(wrong).place(NEW, [0, 1, 2, 3]) is None
 
 
 def test_a_photo_of_something_else_matches_nothing() -> None:
     other = a_corner(seed=9).views[2]
-    matched = Matcher(REST).place(other, [0, 1, 2, 3])
-    assert matched.camera is None
-    assert (
-        matched.reason == "two references show only 0 of its features in one place, 12 are needed"
-    )
+    assert Matcher(REST).place(other, [0, 1, 2, 3]) is None
 
 
 def as_refined(scene: Reconstruction) -> Reconstruction:
@@ -91,6 +85,7 @@ def test_an_added_photo_has_the_exact_camera_and_is_recorded_as_placed() -> None
 
 def test_depth_is_brought_to_the_points() -> None:
     matched = Matcher(REST).place(NEW, [0, 1, 2, 3])
+    assert matched is not None
     half = 0.5 * FULL.depth[2]
     assert matched.depth_factor(NEW, half) == pytest.approx(2, rel=0.01)
     assert matched.depth_factor(NEW, torch.zeros_like(half)) is None

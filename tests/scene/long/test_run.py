@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -287,6 +288,38 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match=r"manifest.json is damaged.*delete"):
         reconstruct_long(WALK.views[:20], SimulatedNetwork(WALK, EXACT), folder=tmp_path, **CHUNKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("chunk-00001", r"chunk-00001\.npz is of other views; delete it, and this pass is made ag"),
+        ("focals", r"focals\.npz is of other views"),
+        ("descriptors", r"descriptors\.npz is damaged: it holds no descriptors of 20 views"),
+    ],
+)
+def test_a_file_of_other_views_is_refused(
+    name: str, message: str, used_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(used_folder, tmp_path / "chunks")
+    shutil.copy(used_folder / "chunk-00000.npz", tmp_path / "chunks" / f"{name}.npz")
+    network = SimulatedNetwork(WALK, EXACT)
+    with pytest.raises(ValueError, match=message):
+        reconstruct_long(WALK.views[:20], network, folder=tmp_path / "chunks", **CHUNKS)
+
+
+def test_a_damaged_pass_is_refused_with_the_way_out(used_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(used_folder, tmp_path / "chunks")
+    chunk = tmp_path / "chunks" / "chunk-00001.npz"
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    network = SimulatedNetwork(WALK, EXACT)
+    with pytest.raises(
+        ValueError, match=r"chunk-00001\.npz is damaged.*; delete it, and this pass"
+    ):
+        reconstruct_long(WALK.views[:20], network, folder=tmp_path / "chunks", **CHUNKS)
+    chunk.unlink()
+    reconstruct_long(WALK.views[:20], network, folder=tmp_path / "chunks", **CHUNKS)
+    assert network.passes == 1
 
 
 def test_without_a_folder_nothing_is_left_behind(

@@ -6,7 +6,6 @@ from pathlib import Path
 from fast3r.scene.refinement.record import RefinementRecord
 from fast3r.views.view import SkippedPhoto
 from fast3r.viz.demo_app import fragments
-from fast3r.viz.demo_app.drawing import Drawing
 from fast3r.viz.demo_app.line import Job
 from fast3r.viz.demo_app.visits import Batch, Visit
 from tests.scenes import make_scene, without_cameras
@@ -19,7 +18,7 @@ def test_names_of_visitors_are_never_markup() -> None:
     views = [replace(view, name=f"{i}{HOSTILE}") for i, view in enumerate(scene.views)]
     scene = replace(scene, views=views)
     lost = [SkippedPhoto(HOSTILE, HOSTILE)]
-    visit = Visit([Batch(HOSTILE, views, is_video=False)], lost)
+    visit = Visit([Batch(views, is_video=False)], lost)
     for html in (
         fragments.notice(HOSTILE),
         fragments.tray(visit),
@@ -33,8 +32,7 @@ def test_names_of_visitors_are_never_markup() -> None:
 def test_the_table_tells_focal_length_position_and_why_there_is_none() -> None:
     scene = without_cameras(make_scene(), 1)
     rows = fragments.camera_table(scene).split("<tr")[2:]
-    camera = scene.cameras[0]
-    assert camera is not None
+    camera = scene.camera(0)
     assert f"<td>{camera.intrinsics[0, 0] + 1.5:.0f}</td>" in rows[0]
     assert "-0.50, -0.30, 0.00" in rows[0]
     assert "too few sure points" in rows[1]
@@ -77,5 +75,5 @@ def test_stages_that_have_not_begun_are_shown_too() -> None:
 
 
 def test_the_view_is_addressed_relative_to_the_page() -> None:
-    html = fragments.stage_view(Drawing(Path("/results/0/scene.html"), 1, b"", b""))
+    html = fragments.stage_view(Path("/results/0/scene.html"))
     assert 'src="gradio_api/file=/results/0/scene.html"' in html

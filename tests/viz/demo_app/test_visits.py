@@ -108,12 +108,12 @@ def test_more_photos_than_the_demo_takes_are_refused_unread(tmp_path: Path) -> N
     [(5, 9, [0, 1, 2, 3, 4]), (9, 5, [0, 2, 4, 6, 8]), (9, 2, [0, 8])],
 )
 def test_frames_are_chosen_evenly(count: int, wanted: int, chosen: list[int]) -> None:
-    visit = Visit([Batch("clip.mp4", make_frames(count), is_video=True)])
+    visit = Visit([Batch(make_frames(count), is_video=True)])
     assert names(visit, num_frames=wanted) == [f"clip/frame_{i:06d}" for i in chosen]
 
 
 def test_photos_are_never_thinned() -> None:
-    visit = Visit([Batch("a.png", make_frames(9), is_video=False)])
+    visit = Visit([Batch(make_frames(9), is_video=False)])
     assert len(visit.views(num_frames=2)) == 9
 
 
