@@ -15,7 +15,7 @@ from fast3r.cli.options.reconstruct import Reconstruct
 from fast3r.cli.output import check_writable, explained
 from fast3r.cli.screen import Screen
 from fast3r.cluster.launched import is_launched
-from fast3r.evaluation.running import Shard
+from fast3r.cluster.shards import Shard
 from fast3r.scene.stages import StageRecorder
 
 _SHOWN = 10

@@ -8,12 +8,13 @@ from multiprocessing import get_context
 from fast3r.cli.options.evaluate import Evaluate
 from fast3r.cli.output import check_writable
 from fast3r.cli.screen import Screen
+from fast3r.cluster.shards import Shard
 from fast3r.evaluation.benchmark import Benchmark
 from fast3r.evaluation.catalog import listing_of, open_benchmarks
 from fast3r.evaluation.methods.catalog import open_methods
 from fast3r.evaluation.report import write_report
 from fast3r.evaluation.results import BenchmarkResults, read_results
-from fast3r.evaluation.running import Listener, Shard, choose_cases
+from fast3r.evaluation.running import Listener, choose_cases
 from fast3r.evaluation.running import run as run_benchmark
 from fast3r.evaluation.scaling import write_scaling
 from fast3r.evaluation.summary import summarized

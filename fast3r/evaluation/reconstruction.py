@@ -12,7 +12,7 @@ from fast3r.data.frame import Frame
 from fast3r.evaluation.alignment import above_percentile, align_points, refine_by_icp
 from fast3r.evaluation.benchmark import DenseView
 from fast3r.evaluation.metrics.clouds import CloudErrors, cloud_errors
-from fast3r.geometry.cameras import pixel_grid, rays_through
+from fast3r.geometry.cameras import pixel_grid, pixels_through, rays_through
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ def scanned_view(frame: Frame, dense: DenseView | None) -> ScannedView:
     dense = _no_answer(frame) if dense is None else dense
     height, width = dense.confidence.shape
     photo_from_grid = torch.from_numpy(dense.photo_from_grid).double()
-    pixels = pixel_grid(height, width).double() @ photo_from_grid[:2, :2].mT
-    pixels = pixels + photo_from_grid[:2, 2]
+    pixels = pixels_through(photo_from_grid, pixel_grid(height, width).double())
     x, y = pixels.floor().long().unbind(-1)
     rows, columns = frame.depth.shape
     inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)

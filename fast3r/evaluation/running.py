@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from fast3r import __version__
+from fast3r.cluster.shards import Shard
 from fast3r.data.frame import BrokenFrameError, Frame
 from fast3r.evaluation.benchmark import Answer, Benchmark, DenseView, Method
 from fast3r.evaluation.cost import Cost, measured
@@ -31,35 +31,6 @@ from fast3r.evaluation.results import (
     write_result,
     write_unreadable,
 )
-
-_Case = TypeVar("_Case")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One of several parts of the work, that may run at the same time anywhere."""
-
-    number: int = 1
-    """From 1."""
-
-    count: int = 1
-    """Of parts."""
-
-    @staticmethod
-    def parsed(text: str) -> "Shard":
-        """Return the shard that `2/8` stands for.
-
-        Raises:
-            ValueError: It stands for none.
-        """
-        number, _, count = text.partition("/")
-        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise ValueError(f"--shard must be like 1/4, 2/4, ..., 4/4; got {text!r}")
-        return Shard(int(number), int(count))
-
-    def of(self, cases: Sequence[_Case]) -> Sequence[_Case]:
-        """Return the cases of this part."""
-        return cases[self.number - 1 :: self.count]
 
 
 class Listener:

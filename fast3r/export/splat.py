@@ -91,7 +91,7 @@ def _is_file_of(photo: View, source: Path) -> bool:
 
 def _straight(view: View, photo: View, camera: Camera, name: str) -> tuple[View, Camera]:
     """Return view and camera with `photo` as the original."""
-    photo_from_original = photo.original_from_network.double().inverse()
+    photo_from_original = photo.network_from_original
     affine = photo_from_original @ view.original_from_network.double()
     intrinsics = intrinsics_through(photo_from_original, camera.intrinsics.double())
     straight = replace(

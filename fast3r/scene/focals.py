@@ -96,6 +96,5 @@ def image_intrinsics(view: View, intrinsics: Float[Tensor, "3 3"]) -> Float[Tens
 
     They are of the camera frame of that image, which for a turned view is turned as the image is.
     """
-    network_from_original = view.original_from_network.double().inverse()
     photo_from_image = network_from_photo_camera(view)[:3, :3].double().mT
-    return intrinsics_through(network_from_original, intrinsics.double()) @ photo_from_image
+    return intrinsics_through(view.network_from_original, intrinsics.double()) @ photo_from_image

@@ -170,7 +170,7 @@ class Reconstruction:
 
     def network_intrinsics(self, index: int) -> Float[Tensor, "3 3"]:
         """Return the intrinsics of a registered view in pixels of its depth map."""
-        network_from_original = self.views[index].original_from_network.double().inverse()
+        network_from_original = self.views[index].network_from_original
         camera = self.camera(index)
         intrinsics = intrinsics_through(network_from_original, camera.intrinsics.double())
         return intrinsics.to(camera.intrinsics.dtype)

@@ -1,6 +1,5 @@
 """From photos on disk, or a video, to views: the front door of this room."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from fast3r.cluster.cores import usable_cores
 from fast3r.views.decode import UnreadablePhotoError
 from fast3r.views.lazy import LazyView, PhotoReader
 from fast3r.views.masking.folder import MaskFolder, check_kept, check_mask
@@ -86,7 +86,8 @@ def load_views(
     _check_options(sources, fps, num_frames, lenses)
     folder = None if masks is None else MaskFolder.find(Path(masks).expanduser(), masks_keep)
     optics = _optics(lenses, sources.photos)
-    reading = _Reading(sources, optics, fps, num_frames, lazy_above, workers or _num_cores())
+    workers = workers or min(usable_cores(), _MAX_WORKERS)
+    reading = _Reading(sources, optics, fps, num_frames, lazy_above, workers)
     found = reading.views(size, patch, masks=folder, progress=progress)
     if removals and found:
         large = all(max(view.height, view.width) >= SEEN_PX for view in found)
@@ -248,10 +249,3 @@ def _why_none(place: str, skipped: Sequence[SkippedPhoto]) -> str:
     if len(skipped) == 1:
         return f"{place} cannot be used: {skipped[0].reason}"
     return f"none of the {len(skipped)} photos in {place} can be used: {shown}{more}"
-
-
-def _num_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
-    return min(os.cpu_count() or 1, _MAX_WORKERS)

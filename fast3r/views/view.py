@@ -87,6 +87,11 @@ class View:
         return None if self.lens is None else self.lens.intrinsics
 
     @property
+    def network_from_original(self) -> Float[Tensor, "3 3"]:
+        """The way back from the original photo, in float64."""
+        return self.original_from_network.double().inverse()
+
+    @property
     def height(self) -> int:
         """Rows at network size."""
         return self.pixels.shape[0]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fast3r.export.framing import Framing, framing, point_spacing
 from fast3r.export.glb import FRUSTUM_EDGES, frustum
-from fast3r.geometry.cameras import Camera, invert_rigid, project
+from fast3r.geometry.cameras import Camera, invert_rigid, pixels_through, project
 from fast3r.geometry.lenses import ideal_from_photo
 from fast3r.scene.point_cloud import Cloud, PointCloud, random_points
 from fast3r.scene.reconstruction import Reconstruction
@@ -148,9 +148,8 @@ def _diameters(scene: Reconstruction, cloud: PointCloud) -> Float[Tensor, " poin
     slope = torch.zeros(len(cloud))
     for i, view, _ in scene.posed_views():
         members = (cloud.view_index == i).nonzero()[:, 0]
-        network_from_original = view.original_from_network.double().inverse()
         pixel = ideal_from_photo(cloud.pixel[members].double(), view.lens)
-        pixel = pixel @ network_from_original[:2, :2].mT + network_from_original[:2, 2]
+        pixel = pixels_through(view.network_from_original, pixel)
         column, row = pixel.floor().long().unbind(-1)
         slant = scene.slant_deg(i)[row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)]
         slope[members] = slant.float().deg2rad().tan()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fast3r.cluster.shards import Shard
 from fast3r.evaluation.report import html_page, markdown, write_report
 from fast3r.evaluation.results import BenchmarkResults, read_results
-from fast3r.evaluation.running import Shard, run
+from fast3r.evaluation.running import run
 from fast3r.evaluation.summary import worst_cases
 from fast3r.evaluation.tables import number, summary_table
 from tests.evaluation.fakes import Fails, Off, Steps

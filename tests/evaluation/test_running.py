@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fast3r.cluster.shards import Shard
 from fast3r.evaluation.benchmark import Answer, Benchmark, Method
 from fast3r.evaluation.results import read_results, result_path
-from fast3r.evaluation.running import Listener, Shard, check_answer, choose_cases, frames_hash, run
+from fast3r.evaluation.running import Listener, check_answer, choose_cases, frames_hash, run
 from fast3r.evaluation.summary import summarized
 from tests.evaluation.fakes import Fails, Off, Steps, frame, truth
 
@@ -142,18 +143,6 @@ def test_shards_together_are_the_whole(tmp_path: Path) -> None:
     shards, whole = (read_results(tmp_path / name)[0] for name in ("shards", "whole"))
     assert list(shards.methods["off"]) == list(whole.methods["off"]) == list(Steps().cases)
     assert figures(tmp_path / "shards") == figures(tmp_path / "whole")
-
-
-def test_no_case_is_in_two_shards() -> None:
-    cases = [str(k) for k in range(10)]
-    parts = [Shard(number, 4).of(cases) for number in (1, 2, 3, 4)]
-    assert sorted(case for part in parts for case in part) == cases
-
-
-@pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "a/b", "-1/4", "1/2/3"])
-def test_a_wrong_shard_is_explained(text: str) -> None:
-    with pytest.raises(ValueError, match=r"--shard must be like 1/4, 2/4, \.\.\., 4/4; got"):
-        Shard.parsed(text)
 
 
 def test_cases_that_cannot_be_read_are_noted_and_tried_again(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@
 FOLDER has `images/`; models go to `models/`, the peak memory in GiB to `peak.txt`.
 """
 
-import os
 import sys
 from pathlib import Path
 
+from fast3r.cluster.cores import usable_cores
 from fast3r.evaluation.cost import lifetime_peak_gib
 
 _MIN_MODEL_SIZE = 2
@@ -21,7 +21,7 @@ def main(folder: Path, mapping: str, seed: int) -> None:
 
     pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
     pycolmap.set_random_seed(seed)
-    threads = _num_cores()
+    threads = usable_cores()
     database, images, models = folder / "database.db", folder / "images", folder / "models"
     models.mkdir()
     pycolmap.extract_features(
@@ -71,12 +71,6 @@ def _map(mapping: str, database: Path, images: Path, models: Path, seed: int) ->
         mapper.bundle_adjustment.min_track_length = 2
         mapper.retriangulation.ignore_two_view_tracks = False
     pycolmap.global_mapping(database, images, models, options)
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from fast3r.geometry.cameras import pixels_through
 from fast3r.views.view import View
 
 _THUMBNAIL_PX = 16
@@ -91,13 +92,11 @@ def _difference(view: View, other: View) -> float:
 def _shown(view: View) -> Float[Tensor, "2 2"]:
     """Return the top left and the bottom right corner of a view in its original photo."""
     corners = torch.tensor([[0.0, 0.0], [view.width, view.height]])
-    affine = view.original_from_network
-    return (corners @ affine[:2, :2].mT + affine[:2, 2]).sort(dim=0).values
+    return pixels_through(view.original_from_network, corners).sort(dim=0).values
 
 
 def _thumbnail(view: View, bounds: Float[Tensor, "2 2"]) -> Float[Tensor, "3 rows columns"]:
-    affine = view.original_from_network.inverse()
-    corners = bounds @ affine[:2, :2].mT + affine[:2, 2]
+    corners = pixels_through(view.original_from_network.inverse(), bounds)
     (left, top), (right, bottom) = corners.sort(dim=0).values.round().int().tolist()
     part = view.image[None, :, max(top, 0) : bottom, max(left, 0) : right]
     return interpolate(part, (_THUMBNAIL_PX, _THUMBNAIL_PX), mode="area")[0]

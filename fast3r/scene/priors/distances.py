@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fast3r.geometry.cameras import rays_through
+from fast3r.geometry.cameras import pixels_through, rays_through
 from fast3r.geometry.lenses import ideal_from_photo
 from fast3r.scene.priors.checks import check_positive
 from fast3r.scene.priors.outcome import PriorCheck
@@ -107,8 +107,7 @@ def _point(
     if pixel is None:
         return pose[:3, 3]
     ideal = ideal_from_photo(torch.tensor([pixel], dtype=torch.float64), view.lens)
-    affine = view.original_from_network.double().inverse()
-    network = (ideal @ affine[:2, :2].mT + affine[:2, 2])[0]
+    network = pixels_through(view.network_from_original, ideal)[0]
     depth = _depth_near(scene, index, network) if network.isfinite().all() else None
     if depth is None:
         raise _NoPointError(f"({pixel[0]:g}, {pixel[1]:g}) in {view.name} has no depth")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from fast3r.geometry.cameras import Camera, pinhole
+from fast3r.geometry.cameras import Camera, pinhole, pixels_through
 from fast3r.geometry.transforms import rotation_angle_deg
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.agreement import Agreement, agreement
@@ -120,8 +120,7 @@ def _aligned_depth(
 ) -> AlignedDepth | None:
     view, seen = scene.views[index], candidate.seen
     original = seen.positions * pitch
-    affine = view.original_from_network.double().inverse()
-    network = original @ affine[:2, :2].mT + affine[:2, 2]
+    network = pixels_through(view.network_from_original, original)
     across = 2 * network / network.new_tensor([view.width, view.height]) - 1
     return align_depth(
         scene.depth[index],

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from fast3r.geometry.cameras import pixel_grid
+from fast3r.geometry.cameras import pixel_grid, pixels_through
 from fast3r.views.fitting import fit_view
 from fast3r.views.photos import read_again
 from fast3r.views.turning import quarter_turns, turned
@@ -148,8 +148,7 @@ def network_pixels(
     view: View, original: Float[Tensor, "points 2"]
 ) -> tuple[Tensor, Tensor, Bool[Tensor, " points"]]:
     """Return column and row of the network pixel at each original position, and if there is one."""
-    affine = view.original_from_network.double().inverse()
-    network = (original.double() @ affine[:2, :2].mT + affine[:2, 2]).floor().long()
+    network = pixels_through(view.network_from_original, original.double()).floor().long()
     limit = torch.tensor([view.width, view.height])
     known = ((network >= 0) & (network < limit)).all(dim=-1)
     column, row = network.clamp(min=0).minimum(limit - 1).unbind(-1)

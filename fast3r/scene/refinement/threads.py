@@ -1,24 +1,18 @@
 """Many small pieces of work on all cores, with the same bits as on one."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 import torch
 
+from fast3r.cluster.cores import usable_cores
+
 _MOST = 8
 """Threads: each may need some hundred MiB for a photo."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def each(

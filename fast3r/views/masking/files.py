@@ -21,8 +21,9 @@ def write_mask(view: View, gone: Bool[np.ndarray, "height width"], path: Path) -
 
     The file appears whole or not at all.
     """
-    affine = view.original_from_network.double().inverse()
-    black = moved(gone, affine, height=view.original_height, width=view.original_width)
+    black = moved(
+        gone, view.network_from_original, height=view.original_height, width=view.original_width
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")
     Image.fromarray(~black).convert("L").save(unfinished, format="PNG")

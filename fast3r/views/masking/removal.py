@@ -132,9 +132,7 @@ class _Pictures(Sequence[np.ndarray]):
 def _less(view: View, seen: View, packed: UInt8[np.ndarray, " bytes"]) -> View:
     bits = np.unpackbits(packed, count=seen.height * seen.width)
     part = bits.reshape(seen.height, seen.width).astype(bool)
-    seen_from_view = seen.original_from_network.double().inverse() @ (
-        view.original_from_network.double()
-    )
+    seen_from_view = seen.network_from_original @ view.original_from_network.double()
     gone = moved(part, seen_from_view, height=view.height, width=view.width)
     if not gone.any():
         return view

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.export.html import add_camera
-from fast3r.geometry.cameras import rays_through
+from fast3r.geometry.cameras import pixels_through, rays_through
 from fast3r.geometry.transforms import quaternion_from_matrix
 from fast3r.scene.reconstruction import Reconstruction
 from fast3r.viz.viewer.settings import Settings, shown
@@ -120,8 +120,8 @@ class Cameras:
         view, camera = self._scene.views[index], self._scene.camera(index)
         height, width = view.height, view.width
         corners = [[0, 0], [width, 0], [width, height], [0, height]]
-        affine = view.original_from_network.double()
-        original = torch.tensor(corners).double() @ affine[:2, :2].mT + affine[:2, 2]
+        network = torch.tensor(corners).double()
+        original = pixels_through(view.original_from_network.double(), network)
         return rays_through(original, camera.intrinsics.double())
 
 
