@@ -72,13 +72,14 @@ def write_text(model: ColmapModel, folder: Path) -> None:
     """Write cameras.txt, images.txt and points3D.txt, with numbers that read back exactly.
 
     Raises:
-        ValueError: The name of an image has a space: COLMAP would read only what is before it.
+        ValueError: The name of an image has white space: COLMAP would read only a part of it.
     """
-    spaced = [image.name for image in model.images.values() if len(image.name.split()) != 1]
+    names = [image.name for image in model.images.values()]
+    spaced = [name for name in names if name.split() != [name]]
     if spaced:
         raise ValueError(
-            f"a COLMAP model as text cannot hold the name {spaced[0]!r}: names end at a space "
-            "there; rename the photo or write the binary model"
+            f"a COLMAP model as text cannot hold the name {spaced[0]!r}: names end at white "
+            "space there; rename the photo or write the binary model"
         )
     folder.mkdir(parents=True, exist_ok=True)
     cameras = [

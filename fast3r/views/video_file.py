@@ -118,7 +118,7 @@ def _opened(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
         # "file:" keeps FFmpeg from reading a name such as "a:b.mp4" as a protocol, and the
         # whitelist keeps a playlist in disguise from reaching the network.
         container = av.open(
-            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            f"file:{path}", options={"protocol_whitelist": "file"}, **_any_encoding(av.__version__)
         )
     except (FFmpegError, OSError) as error:
         raise UnreadablePhotoError(f"{path} cannot be read as a video: {error.strerror}") from error
@@ -131,6 +131,11 @@ def _opened(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
         stream = streams[0]
         stream.thread_type = "AUTO"
         yield container, stream
+
+
+def _any_encoding(version: str) -> dict[str, str]:
+    """Return how PyAV of a version is told to bear titles that are no UTF-8; 19 does so anyway."""
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
 
 
 def _decoded(container: "InputContainer", stream: "VideoStream") -> "Iterator[VideoFrame]":

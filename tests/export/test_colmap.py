@@ -143,3 +143,11 @@ def test_too_many_sightings_are_thinned_but_each_point_stays_with_the_view_that_
         rows = torch.isin(every[i].point_index, seen.point_index).nonzero()[:, 0]
         assert torch.equal(every[i].xy[rows], seen.xy)
         assert len(seen.point_index) > (cloud.view_index == i).sum()
+
+
+@pytest.mark.parametrize("name", ["a b.jpg", " a.jpg", "a.jpg\n", "\u2028a.jpg"])
+def test_text_refuses_a_name_that_it_would_cut(name: str, tmp_path: Path) -> None:
+    scene = make_scene()
+    named = replace(scene, views=[replace(scene.views[0], name=name), *scene.views[1:]])
+    with pytest.raises(ValueError, match="cannot hold the name"):
+        colmap.write_as_text(named, tmp_path)

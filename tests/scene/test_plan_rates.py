@@ -36,7 +36,10 @@ def test_a_machine_is_not_known_before_it_was_measured() -> None:
 
 
 def counted_flop(model: Fast3R, workload: Workload) -> tuple[float, float]:
-    """Operations of encoder and fusion, and of the heads, as torch counts them."""
+    """Operations of encoder and fusion, and of the heads, as torch counts them, less attention.
+
+    Newer versions of torch count attention on the CPU, older ones do not.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     images = [torch.rand(1, 3, *size) for size in workload.sizes]
@@ -45,7 +48,9 @@ def counted_flop(model: Fast3R, workload: Workload) -> tuple[float, float]:
     with torch.no_grad(), FlopCounterMode(display=False) as heads:
         for _ in model.predict(tokens):
             pass
-    return transformer.get_total_flops(), heads.get_total_flops()
+    counts = transformer.get_flop_counts()["Global"]
+    products = sum(count for name, count in counts.items() if "attention" not in str(name))
+    return products, heads.get_total_flops()
 
 
 @pytest.mark.parametrize("sizes", [((64, 96),) * 3, ((64, 96), (96, 64), (128, 128))])
@@ -53,7 +58,6 @@ def test_operations_counted_by_hand_are_those_of_torch(sizes: tuple[tuple[int, i
     workload = Workload(sizes, tuple(h * w // 64 for h, w in sizes), 8)
     transformer, heads = counted_flop(Fast3R(SMALL).eval(), workload)
     work = [part(SMALL, workload) for part in (encoder_work, fusion_work)]
-    # Torch does not count attention on the CPU.
     assert sum(w.linear for w in work) == pytest.approx(transformer, rel=0.01)
     assert heads_work(SMALL, workload).convolution == pytest.approx(heads, rel=0.01)
 

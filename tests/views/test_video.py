@@ -33,9 +33,11 @@ def write(
     times_ms: Sequence[int] | None = None,
     gop: int = 12,
     codec: str = "libx264",
+    title: str = "",
 ) -> Path:
     """Write a video, at a constant rate or with these times."""
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = frames[0].size
         stream.pix_fmt = "yuv420p"
@@ -192,6 +194,12 @@ def test_a_file_that_is_no_video_is_an_error(tmp_path: Path, content: bytes, mes
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(ValueError, match=rf"a\.mp4 {message}"):
         load_views(tmp_path / "a.mp4")
+
+
+def test_a_title_in_an_unknown_encoding_does_no_harm(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", pan(4), title="a title")
+    path.write_bytes(path.read_bytes().replace(b"a title", b"\xe9\xff\xfe\x80\xc3 t"))
+    assert load_views(path, size=64)
 
 
 def test_a_video_that_lost_its_index_is_an_error(tmp_path: Path) -> None:
