@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,15 @@ _PATIENCE = timedelta(minutes=30)
 
 _IDLE = timedelta(days=30)
 """How long a process waits for an order."""
+
+
+def fillable() -> AbstractContextManager[None]:
+    """Make tensors in the block that others can fill, also where no gradients are recorded.
+
+    Gloo fills them in a thread of its own, which older versions of torch refuse to do with those
+    made in inference mode.
+    """
+    return torch.inference_mode(False)  # pyright: ignore[reportReturnType]
 
 
 class PeersLostError(ConnectionError):
@@ -143,8 +152,8 @@ class Peers:
 
     def receive(self, shape: Sequence[int], dtype: torch.dtype, rank: int) -> Tensor:
         """Return a tensor that another process sends, on the host."""
-        tensor = torch.empty(*shape, dtype=dtype)
         with self._connected():
+            tensor = torch.empty(*shape, dtype=dtype)
             dist.recv(tensor, rank, self._hosts)
         return tensor
 
@@ -171,9 +180,9 @@ class Peers:
         return group
 
     def _meet(self, number: int, failure: str | None) -> list[int]:
-        mine = torch.tensor([number, failure is not None])
-        every = [torch.empty_like(mine) for _ in range(self.size)]
         with self._connected():
+            mine = torch.tensor([number, failure is not None])
+            every = [torch.empty_like(mine) for _ in range(self.size)]
             dist.all_gather(every, mine, self._hosts)
         failed = [rank for rank, its in enumerate(every) if its[1]]
         if failed:
@@ -188,7 +197,8 @@ class Peers:
         if self.lost:
             raise PeersLostError("the processes that shared the work have ended: start them again")
         try:
-            yield
+            with fillable():
+                yield
         except RuntimeError as error:
             self.lost = True
             why = "another process ended" if self._why_lost is None else self._why_lost()

@@ -92,7 +92,7 @@ def _document(up: Float[Tensor, "3"], buffers: list[_Buffer]) -> dict[str, objec
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [
-            {"name": "world", "children": [1, 2], "matrix": _matrix(up)},
+            {"name": "scene", "children": [1, 2], "matrix": _matrix(up)},
             {"name": "points", "mesh": 0},
             {"name": "cameras", "mesh": 1},
         ],

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fast3r.cluster.peers import Peers
+from fast3r.cluster.peers import Peers, fillable
 from fast3r.models.attention import AttentionKernel
 from fast3r.models.config import Fast3RConfig
 from fast3r.models.fast3r import Chunks
@@ -65,7 +65,8 @@ class AllTokens:
         batch, heads, own, width = keys.shape
         if self._counts is None:
             self._counts = self._peers.agree(own)
-        every = keys.new_empty(sum(self._counts), batch, 2, heads, width)
+        with fillable():
+            every = keys.new_empty(sum(self._counts), batch, 2, heads, width)
         parts = every.split(self._counts)
         mine = parts[self._peers.rank]
         mine[:, :, 0] = keys.permute(2, 0, 1, 3)

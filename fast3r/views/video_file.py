@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fast3r.views.decode import UnreadablePhotoError
 
@@ -133,7 +133,7 @@ def _opened(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
         yield container, stream
 
 
-def _any_encoding(version: str) -> dict[str, str]:
+def _any_encoding(version: str) -> dict[str, Any]:
     """Return how PyAV of a version is told to bear titles that are no UTF-8; 19 does so anyway."""
     return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
 

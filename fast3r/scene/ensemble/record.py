@@ -33,10 +33,10 @@ class Calibration:
 
 
 BUNDLED = Calibration(
-    rotation=1.8,
-    centre=2.3,
-    focal=12.0,
-    depth=2.4,
+    rotation=1.4,
+    centre=2.0,
+    focal=6.4,
+    depth=2.2,
     source="bundled weights, 4 passes, 20 held-out procedural scenes of 10 views",
 )
 """Ratios of medians, from `benchmarks/ensembles.py`; other weights have others."""
