@@ -116,10 +116,13 @@ def test_photos_of_all_names_become_a_scene_whose_files_stay_in_their_folder(
         files[-1].write_bytes(PHOTOS[number % len(PHOTOS)].read_bytes())
     visitor = Visitor(Client(demo.url, verbose=False, analytics_enabled=False))
     assert f"{len(ODD_NAMES)} photos" in visitor.add(*files)
-    assert f"of {len(ODD_NAMES)} photos found their place" in visitor.reconstruct().status
+    told = re.search(r"(\d+) of (\d+) photos found their place", visitor.reconstruct().status)
+    assert told is not None
+    placed, given = map(int, told.groups())
+    assert 1 < placed <= given == len(ODD_NAMES)
     names = zipfile.ZipFile(visitor.download("everything")).namelist()
     assert all(name.startswith("fast3r/") and ".." not in name.split("/") for name in names)
-    assert len([name for name in names if name.endswith(".npz")]) == len(ODD_NAMES) + 1
+    assert len([name for name in names if name.endswith(".npz")]) == placed + 1
 
 
 @pytest.mark.parametrize(
