@@ -1,12 +1,14 @@
 """Command lines run in the process of the test."""
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fast3r.cli import main
+from fast3r.cluster.slurm import SlurmConfig
 
 REPOSITORY = Path(__file__).parents[1]
 EXAMPLES = REPOSITORY / "examples/photos"
@@ -31,6 +33,26 @@ def run_command(capfd: pytest.CaptureFixture[str], *arguments: object) -> Outcom
     except SystemExit as leaving:
         code = int(leaving.code or 0)
     return Outcome(code, *capfd.readouterr())
+
+
+def run_jobs_here(monkeypatch: pytest.MonkeyPatch) -> list[SlurmConfig]:
+    """Let jobs of a cluster run in this process; return what will have been asked of it."""
+    asked: list[SlurmConfig] = []
+
+    class Done:
+        def __init__(self, made: object) -> None:
+            self.result = lambda: made
+
+    class Executor:
+        def map_array(self, function: Callable[[int], object], shards: Iterable[int]) -> list[Done]:
+            return [Done(pickle.loads(pickle.dumps(function))(shard)) for shard in shards]
+
+    def executor(config: SlurmConfig, folder: Path) -> Executor:
+        asked.append(config)
+        return Executor()
+
+    monkeypatch.setattr("fast3r.cluster.slurm.slurm_executor", executor)
+    return asked
 
 
 def assert_refused(outcome: Outcome, *words: str) -> None:

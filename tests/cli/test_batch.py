@@ -19,7 +19,7 @@ from fast3r.cli.many import worker
 from fast3r.cli.options.batch import Batch
 from fast3r.cluster.peers import PeersLostError
 from fast3r.models.fast3r import Fast3R
-from tests.commands import REPOSITORY, Outcome
+from tests.commands import REPOSITORY, Outcome, run_jobs_here
 from tests.scene.playback import PlayedBack, a_view, predicted, save_photos
 
 TRUTHS = [a_view(seed, 480, 640, 560.0) for seed in range(3)]
@@ -337,21 +337,7 @@ def test_processes_make_scenes_at_the_same_time(batch, real_scenes, tmp_path) ->
 
 
 def test_jobs_of_a_cluster_make_scenes(batch, tmp_path, monkeypatch) -> None:
-    asked = []
-
-    class Done:
-        def __init__(self, made: list[int]) -> None:
-            self.result = lambda: made
-
-    class Executor:
-        def map_array(self, function, shards):
-            return [Done(pickle.loads(pickle.dumps(function))(shard)) for shard in shards]
-
-    def executor(config: object, folder: Path) -> Executor:
-        asked.append(config)
-        return Executor()
-
-    monkeypatch.setattr("fast3r.cluster.slurm.slurm_executor", executor)
+    asked = run_jobs_here(monkeypatch)
     options = ("--slurm", "gpu", "--jobs", 2, "--hours", 2, "--device", "cpu")
     outcome = batch(*options)
     assert outcome.code == 0, outcome.err

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import REPOSITORY, assert_refused
+from tests.processes import is_alive
 from tests.scene.playback import a_view, save_photos
 
 
@@ -91,14 +92,6 @@ def started(arguments: list[object]) -> "subprocess.Popen[str]":
 def children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(number) for number in listed.split()]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

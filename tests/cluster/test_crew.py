@@ -14,6 +14,7 @@ import torch
 
 from fast3r.cluster.crew import Crew, leading
 from fast3r.cluster.peers import Peers, PeersLostError
+from tests.processes import is_alive
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).parents[2]
@@ -28,14 +29,6 @@ def led(size: int = 2, module: str = "tests.cluster.summing") -> Iterator[tuple[
         numbers = [process.pid for process in crew._processes]
         yield peers, numbers
     assert not any(map(is_alive, numbers))
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_no_process_is_left_behind_after_an_error() -> None:

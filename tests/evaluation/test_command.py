@@ -11,6 +11,7 @@ from fast3r.cli import main
 from fast3r.data.frame import Frame
 from fast3r.evaluation import catalog
 from fast3r.evaluation.catalog import CATALOG, Listing
+from tests.commands import run_jobs_here
 from tests.evaluation.fakes import Steps, frame
 
 Run = Callable[..., tuple[int, str, str]]
@@ -113,21 +114,7 @@ def test_jobs_do_all_parts(fast3r: Run, tmp_path: Path) -> None:
 def test_jobs_of_a_cluster_do_all_parts(
     fast3r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-
-    class Done:
-        def __init__(self, made: list[int]) -> None:
-            self.result = lambda: made
-
-    class Executor:
-        def map_array(self, function, shards):
-            return [Done(function(shard)) for shard in shards]
-
-    def executor(config, folder):
-        asked.append(config)
-        return Executor()
-
-    monkeypatch.setattr("fast3r.cluster.slurm.slurm_executor", executor)
+    asked = run_jobs_here(monkeypatch)
     options = ("--methods", "trivial", "--views", 2, "--output", tmp_path, "--jobs", 3)
     code, _, err = fast3r("steps", *options, "--slurm", "gpu", "--hours", 2)
     assert code == 0, err

@@ -8,31 +8,34 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.data_readers import DATA_READERS
 from tests.fuzz.mutation import mutants
 from tests.fuzz.readers import READERS, Reader
 
 MANY = int(os.environ.get("FAST3R_FUZZ", "1500"))
 """Damaged files of each reader in the slow campaign."""
 
+ALL_READERS = READERS | DATA_READERS
+
 _CPU_S, _GROWTH_MIB = 5.0, 400
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ALL_READERS)
 def test_valid_files_are_read(name: str, tmp_path: Path) -> None:
-    READERS[name].read(READERS[name].write(tmp_path))
+    ALL_READERS[name].read(ALL_READERS[name].write(tmp_path))
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ALL_READERS)
 def test_damaged_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
-    try_damaged(READERS[name], tmp_path, READERS[name].quick, seed=0)
+    try_damaged(ALL_READERS[name], tmp_path, ALL_READERS[name].quick, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ALL_READERS)
 def test_thousands_of_damaged_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
-    count = MANY if READERS[name].quick > 15 else MANY // 10
-    try_damaged(READERS[name], tmp_path, count, seed=1)
+    count = MANY if ALL_READERS[name].quick > 15 else MANY // 10
+    try_damaged(ALL_READERS[name], tmp_path, count, seed=1)
 
 
 def try_damaged(reader: Reader, folder: Path, count: int, *, seed: int) -> None:

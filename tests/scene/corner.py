@@ -1,6 +1,7 @@
 """Photos of the textured corner of a room, with everything that is to be found again."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ class Corner:
         )
 
 
+@cache
 def a_corner(count: int = 5, *, spread: float = 1.6, seed: int = 0) -> Corner:
     """Return photos from places beside each other, all looking into the corner."""
     textures = corner_textures(seed)
@@ -90,6 +92,12 @@ def shaken(scene: Reconstruction, *, turned_deg: float, moved: float) -> Reconst
         pose[:3, 3] += moved * shift
         cameras[index] = replace(camera, world_from_camera=pose)
     return replace(scene, cameras=cameras)
+
+
+@cache
+def a_shaken_corner() -> Reconstruction:
+    """Return the corner with cameras that are clearly wrong."""
+    return shaken(a_corner().scene(), turned_deg=4.0, moved=0.2)
 
 
 def corner_seen(camera_rays: Tensor, pose: Tensor, textures: list[Tensor]) -> tuple[Tensor, Tensor]:

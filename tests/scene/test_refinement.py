@@ -12,22 +12,12 @@ from fast3r.scene.reconstruction import Reconstruction
 from fast3r.scene.refinement.record import RefinementRecord
 from fast3r.scene.refinement.refine import refine
 from fast3r.scene.stages import StageRecorder
-from tests.scene.corner import HEIGHT, WIDTH, Corner, a_corner, shaken, two_rooms
-
-
-@cache
-def corner() -> Corner:
-    return a_corner()
-
-
-@cache
-def wrong() -> Reconstruction:
-    return shaken(corner().scene(), turned_deg=4.0, moved=0.2)
+from tests.scene.corner import HEIGHT, WIDTH, a_corner, a_shaken_corner, shaken, two_rooms
 
 
 @cache
 def refined() -> Reconstruction:
-    return refine(wrong())
+    return refine(a_shaken_corner())
 
 
 def record_of(scene: Reconstruction) -> RefinementRecord:
@@ -38,7 +28,7 @@ def record_of(scene: Reconstruction) -> RefinementRecord:
 def worst_turn_deg(scene: Reconstruction) -> float:
     """Return the largest error of the rotation between two cameras."""
     found = torch.stack([c.world_from_camera for c in scene.cameras if c is not None]).double()
-    truth = torch.stack([camera.world_from_camera for camera in corner().cameras]).double()
+    truth = torch.stack([camera.world_from_camera for camera in a_corner().cameras]).double()
     found, truth = found[:, :3, :3], truth[:, :3, :3]
     made, true = found[:, None].mT @ found, truth[:, None].mT @ truth
     return rotation_angle_deg(made, true).max().item()
@@ -52,13 +42,13 @@ def blinded(scene: Reconstruction, index: int) -> Reconstruction:
 
 
 def test_cameras_that_were_degrees_off_are_exact_afterwards() -> None:
-    assert worst_turn_deg(wrong()) > 4
+    assert worst_turn_deg(a_shaken_corner()) > 4
     assert worst_turn_deg(refined()) < 0.3
 
 
 def test_positions_are_right_up_to_a_common_scale() -> None:
     found = torch.stack([c.world_from_camera[:3, 3] for c in refined().cameras if c is not None])
-    truth = torch.stack([camera.world_from_camera[:3, 3] for camera in corner().cameras])
+    truth = torch.stack([camera.world_from_camera[:3, 3] for camera in a_corner().cameras])
     made, true = torch.pdist(found), torch.pdist(truth)
     torch.testing.assert_close(made / made.mean(), true / true.mean(), rtol=0.02, atol=0)
 
@@ -79,23 +69,23 @@ def test_the_record_has_the_reprojection_error_before_and_after() -> None:
 
 
 def test_the_world_stays_where_most_cameras_had_it() -> None:
-    for before, after in zip(corner().cameras, refined().cameras, strict=True):
+    for before, after in zip(a_corner().cameras, refined().cameras, strict=True):
         assert after is not None
         offset = after.world_from_camera[:3, 3] - before.world_from_camera[:3, 3]
         assert offset.norm() < 0.4
 
 
 def test_depth_of_a_wrong_scale_is_right_beside_the_other_views() -> None:
-    scene = wrong()
+    scene = a_shaken_corner()
     depth = [d * (2.0 if index == 3 else 1.0) for index, d in enumerate(scene.depth)]
     found = refine(replace(scene, depth=depth))
     assert all(view.depth_factor is not None for view in record_of(found).views)
-    ratio = [(d / t).median() for d, t in zip(found.depth, corner().depth, strict=True)]
+    ratio = [(d / t).median() for d, t in zip(found.depth, a_corner().depth, strict=True)]
     torch.testing.assert_close(torch.stack(ratio), ratio[0].expand(5), rtol=0.03, atol=0)
 
 
 def test_a_view_without_a_camera_is_placed() -> None:
-    scene = corner().scene()
+    scene = a_corner().scene()
     lost = replace(
         scene,
         cameras=[*scene.cameras[:4], None],
@@ -132,16 +122,16 @@ def test_one_photo_keeps_its_camera() -> None:
 
 
 def test_a_view_without_support_keeps_its_camera_and_says_why() -> None:
-    found = refine(blinded(wrong(), 2))
-    assert found.cameras[2] is wrong().cameras[2]
-    torch.testing.assert_close(found.depth[2], wrong().depth[2])
+    found = refine(blinded(a_shaken_corner(), 2))
+    assert found.cameras[2] is a_shaken_corner().cameras[2]
+    torch.testing.assert_close(found.depth[2], a_shaken_corner().depth[2])
     entry = record_of(found).views[2]
     assert entry.outcome == "kept"
     assert entry.reason == "none of its features match those of another view"
 
 
 def test_a_scene_without_any_match_stays_as_it_is() -> None:
-    scene = wrong()
+    scene = a_shaken_corner()
     for index in range(5):
         scene = blinded(scene, index)
     found = refine(scene)
@@ -151,7 +141,7 @@ def test_a_scene_without_any_match_stays_as_it_is() -> None:
 
 
 def test_exact_cameras_do_not_become_worse() -> None:
-    found = refine(corner().scene())
+    found = refine(a_corner().scene())
     record = record_of(found)
     assert record.before_px is not None
     assert record.after_px is not None
@@ -166,17 +156,17 @@ def test_what_is_masked_decides_nothing() -> None:
     mask = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
     mask[50:120, 60:160] = False
     views = []
-    for view in wrong().views:
+    for view in a_shaken_corner().views:
         pixels = view.pixels.clone()
         pixels[50:120, 60:160] = poster
         views.append(replace(view, pixels=pixels, mask=mask))
-    found = refine(replace(wrong(), views=views))
+    found = refine(replace(a_shaken_corner(), views=views))
     assert record_of(found).refined == 5
     assert worst_turn_deg(found) < 0.2
 
 
 def test_refining_twice_gives_the_same_bits() -> None:
-    again = refine(wrong())
+    again = refine(a_shaken_corner())
     for a, b in zip(again.cameras, refined().cameras, strict=True):
         assert a is not None
         assert b is not None
@@ -190,15 +180,15 @@ def test_larger_photos_are_taken_where_they_are_given() -> None:
             pixels=view.pixels[::3, ::3].contiguous(),
             original_from_network=torch.diag(torch.tensor([3.0, 3, 1])),
         )
-        for view in wrong().views
+        for view in a_shaken_corner().views
     ]
     scene = replace(
-        wrong(),
+        a_shaken_corner(),
         views=small,
-        depth=[d[::3, ::3].contiguous() for d in wrong().depth],
+        depth=[d[::3, ::3].contiguous() for d in a_shaken_corner().depth],
         confidence=[torch.ones(HEIGHT // 3, WIDTH // 3)] * 5,
     )
-    found = refine(scene, photos=corner().views)
+    found = refine(scene, photos=a_corner().views)
     assert record_of(found).refined == 5
     assert worst_turn_deg(found) < 0.3
 
@@ -210,12 +200,12 @@ def test_the_record_is_saved_with_the_scene(tmp_path: Path) -> None:
 
 def test_progress_is_told_by_stage() -> None:
     recorder = StageRecorder()
-    refine(wrong(), recorder=recorder)
+    refine(a_shaken_corner(), recorder=recorder)
     names = [cost.name for cost in recorder.costs]
     assert names == ["features", "matches", "structure from motion", "depth alignment"]
 
 
 def test_photos_that_do_not_all_connect_are_looked_at_more_thoroughly() -> None:
     recorder = StageRecorder()
-    refine(blinded(wrong(), 0), recorder=recorder)
+    refine(blinded(a_shaken_corner(), 0), recorder=recorder)
     assert "matches, thorough" in [cost.name for cost in recorder.costs]
