@@ -106,6 +106,10 @@ class HeadConfig:
     local: bool = True
     """Whether there is a second head for the view's own frame."""
 
+    matches: bool = False
+    """Whether there is a third head that tells which patches of two views see the same point (off
+    in the published weights)."""
+
     def __post_init__(self) -> None:
         _check_numbers(self)
 
@@ -133,7 +137,7 @@ class Fast3RConfig:
 SMALL = Fast3RConfig(
     encoder=EncoderConfig(width=192, depth=4, heads=3, patch=8, absolute_position=True),
     fusion=FusionConfig(width=192, depth=8, heads=3, alternate=True, absolute_position=True),
-    head=HeadConfig(features=32, last_features=32, level_widths=(32, 32, 48, 64)),
-    image_size=128,
+    head=HeadConfig(features=32, last_features=32, level_widths=(32, 32, 48, 64), matches=True),
+    image_size=192,
 )
 """The bundled model, small enough to train from scratch and to run on a laptop."""

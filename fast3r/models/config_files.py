@@ -8,6 +8,9 @@ from fast3r.models.config import Fast3RConfig
 from fast3r.models.published_config import is_published, read_published_config
 from fast3r.plain_values import plain, receive
 
+_LATER = frozenset({"head.matches"})
+"""Entries that files from before them leave out, since their models have no such part."""
+
 
 def read_config(entries: Mapping[str, Any]) -> Fast3RConfig:
     """Return the config that a JSON file holds, in our format or the published one.
@@ -20,7 +23,7 @@ def read_config(entries: Mapping[str, Any]) -> Fast3RConfig:
     if is_published(entries):
         return read_published_config(entries)
     config = receive(Fast3RConfig, entries, where="config")
-    missing = list(_missing(entries, plain(config)))
+    missing = [name for name in _missing(entries, plain(config)) if name not in _LATER]
     if missing:
         raise ValueError(f"config lacks {', '.join(missing)}")
     return config

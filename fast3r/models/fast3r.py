@@ -22,6 +22,7 @@ from fast3r.models.fusion import Fusion, draw_view_ids
 from fast3r.models.images import check_views, unmasked, views_of
 from fast3r.models.layers import KeysValues
 from fast3r.models.layout import Layout, gather_tokens, layout_of
+from fast3r.models.matching import MatchHead
 from fast3r.models.prediction import Prediction, in_order, joined
 from fast3r.models.recompute import Caller, Part, Recomputed, directly
 from fast3r.models.thinning import Thinning
@@ -84,6 +85,7 @@ class Fast3R(nn.Module):
         self.local_head = (
             DptHead(config.head, widths, config.encoder.patch) if config.head.local else None
         )
+        self.match_head = MatchHead(widths) if config.head.matches else None
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> "Fast3R":
@@ -241,7 +243,8 @@ class Fast3R(nn.Module):
         dtype = self.world_head.out3.weight.dtype  # tokens made under autocast have another
         gathered = [gather_tokens(level, layout, views).to(dtype) for level in levels]
         local = None if self.local_head is None else self.local_head(gathered, grid)
-        return Prediction(self.world_head(gathered, grid), local)
+        patches = None if self.match_head is None else self.match_head(gathered)
+        return Prediction(self.world_head(gathered, grid), local, patches)
 
     def _caller(self, part: Part) -> Caller:
         if part in self.gradient_checkpointing and torch.is_grad_enabled():

@@ -97,6 +97,8 @@ class _Follower:
             for pointmap in filter(None, (prediction.world, prediction.local)):
                 self._peers.send(pointmap.points.float(), 0)
                 self._peers.send(pointmap.confidence.float(), 0)
+            if prediction.patches is not None:
+                self._peers.send(prediction.patches, 0)
 
 
 @contextmanager

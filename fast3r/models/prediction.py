@@ -29,18 +29,26 @@ class Prediction:
     local: Pointmap | None
     """In the view's own camera frame, in a unit of its own; None for models without this head."""
 
+    patches: Float[Tensor, "*batch patches features"] | None = None
+    """Features by which patches of two views are matched (`fast3r.models.matching`), row by row;
+    None for models without this head."""
+
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Prediction":
         """Return what becomes of this when all its tensors are changed alike."""
         world = Pointmap(change(self.world.points), change(self.world.confidence))
         local = self.local and Pointmap(change(self.local.points), change(self.local.confidence))
-        return Prediction(world, local)
+        return Prediction(world, local, None if self.patches is None else change(self.patches))
 
 
 def joined(predictions: Sequence[Prediction]) -> Prediction:
     """Return the predictions of several batches as those of one."""
     locals_ = [prediction.local for prediction in predictions if prediction.local is not None]
-    world = _joined([prediction.world for prediction in predictions])
-    return Prediction(world, _joined(locals_) if locals_ else None)
+    patches = [prediction.patches for prediction in predictions if prediction.patches is not None]
+    return Prediction(
+        _joined([prediction.world for prediction in predictions]),
+        _joined(locals_) if locals_ else None,
+        torch.cat(patches) if patches else None,
+    )
 
 
 def in_order(made: Iterable[tuple[int, Prediction]]) -> list[Prediction]:

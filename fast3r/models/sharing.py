@@ -17,6 +17,7 @@ from fast3r.models.fast3r import Chunks, Fast3R, Tokens
 from fast3r.models.images import check_views, views_of
 from fast3r.models.layers import KeysValues
 from fast3r.models.layout import layout_of
+from fast3r.models.matching import FEATURES
 from fast3r.models.prediction import Pointmap, Prediction
 from fast3r.models.shared_pass import (
     AllTokens,
@@ -214,4 +215,9 @@ class SharedFast3R(Fast3R):
             confidence = self._peers.receive([batch, height, width], torch.float32, rank)
             return Pointmap(points.to(self.device), confidence.to(self.device))
 
-        return Prediction(pointmap(), None if self.local_head is None else pointmap())
+        world, local = pointmap(), None if self.local_head is None else pointmap()
+        if self.match_head is None:
+            return Prediction(world, local)
+        count = (height // self.patch) * (width // self.patch)
+        patches = self._peers.receive([batch, count, FEATURES], torch.float32, rank)
+        return Prediction(world, local, patches.to(self.device))

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera
+from fast3r.geometry.transforms import Similarity
 from fast3r.models.prediction import Prediction
 from fast3r.scene.batches import batches
 from fast3r.scene.depth import depth_for_camera, depth_in_world
@@ -23,8 +24,10 @@ from fast3r.scene.focals import (
     original_intrinsics,
     share_focals,
 )
+from fast3r.scene.matched_poses import poses_from_matches
 from fast3r.scene.outputs import Keep, in_memory
 from fast3r.scene.panoramas import tied_faces
+from fast3r.scene.patch_matches import patches_of
 from fast3r.scene.pose_choice import PoseRecipe, find_poses, sampled, why_not_registered
 from fast3r.views.turning import network_from_photo_camera
 from fast3r.views.view import View
@@ -73,10 +76,11 @@ def recover_cameras(
         predictions: One per view, of batch size 1.
         views: What was predicted; their masks exclude points.
         share_focal: Which views have one focal length in common, see `share_focals`.
-        pose_recipe: "robust" finds each pose in two ways, by PnP on the world points and from the
-            similarity between the two pointmaps, and takes the one of smaller reprojection
-            error. "reference" is the PnP of the published evaluation, to compare with; it takes
-            our focal lengths and needs OpenCV.
+        pose_recipe: "pointmaps" finds each pose in two ways, by PnP on the world points and from
+            the similarity between the two pointmaps, and takes the one of smaller reprojection
+            error. "robust" goes on from there by the matches between patches, where the model
+            tells them (`matched_poses.py`). "reference" is the PnP of the published evaluation,
+            to compare with; it takes our focal lengths and needs OpenCV.
         known_intrinsics: Of some views by their index, in pixels of the original photos; other
             views of the same camera take their focal length.
         device: Where to compute.
@@ -99,16 +103,20 @@ def recover_cameras(
         intrinsics = torch.stack([image_intrinsics(views[i], original[i]) for i in batch.views])
         sample = sampled(batch, seed)
         poses = find_poses(batch, sample, intrinsics.float().to(device), pose_recipe, seed)
-        depth, scaled = depth_in_world(batch, sample, poses.world_from_camera)
+        depth, scale = depth_in_world(batch, sample, poses.world_from_camera)
         for place, index in enumerate(batch.views):
-            if not (poses.registered & scaled)[place]:
+            if not (poses.registered & (scale > 0))[place]:
                 found[index] = _Found(failure=why_not_registered(batch, sample, poses, place))
             elif not original[index].isfinite().all():
                 found[index] = _Found(failure=_NO_FOCAL)
             else:
-                pose = poses.world_from_camera[place]
+                pose = poses.world_from_camera[place].cpu()
                 camera = _camera(views[index], original[index], pose)
-                found[index] = _Found(camera, keep(f"{index}-depth", depth[place]))
+                kept = keep(f"{index}-depth", depth[place])
+                found[index] = _Found(camera, kept, _similarity(pose, scale[place].cpu()))
+    matches = all(p.patches is not None and p.local is not None for p in predictions)
+    if pose_recipe == "robust" and matches and len(views) > 1:
+        _add_matches(found, predictions, views, masks, original, seed=seed, keep=keep)
     for index, tied in tied_faces(views, [found[i].camera for i in range(len(views))]).items():
         found[index] = _of_face(tied, predictions[index], views[index], device, seed)
     return RecoveredCameras(
@@ -125,7 +133,39 @@ class _Found(NamedTuple):
 
     camera: Camera | None = None
     depth: Float[Tensor, "height width"] | None = None
+    world_from_local: Similarity | None = None
     failure: str | None = None
+
+
+def _add_matches(
+    found: dict[int, _Found],
+    predictions: Sequence[Prediction],
+    views: Sequence[View],
+    masks: Sequence[Tensor | None],
+    original: Sequence[Float[Tensor, "3 3"]],
+    *,
+    seed: int,
+    keep: Keep,
+) -> None:
+    """Put views where their matches have them, those without enough of them stay."""
+    patches = [patches_of(*each) for each in zip(predictions, masks, strict=True)]
+    intrinsics = [image_intrinsics(view, k) for view, k in zip(views, original, strict=True)]
+    start = [found[index].world_from_local for index in range(len(views))]
+    matched = poses_from_matches(patches, torch.stack(intrinsics).float(), start, seed=seed)
+    for index in matched.tied.nonzero()[:, 0].tolist():
+        place = matched.world_from_view[index]
+        pose = torch.eye(4)
+        pose[:3, :3], pose[:3, 3] = place.rotation, place.translation
+        local = predictions[index].local
+        assert local is not None
+        depth = local.points[0, ..., 2].float() * place.scale.item()
+        depth = keep(f"{index}-matched-depth", depth.where(depth > 0, 0))
+        found[index] = _Found(_camera(views[index], original[index], pose), depth, place)
+
+
+def _similarity(pose: Float[Tensor, "4 4"], scale: Float[Tensor, ""]) -> Similarity:
+    pose = pose.double()
+    return Similarity(scale.double(), pose[:3, :3], pose[:3, 3])
 
 
 def _of_face(

@@ -1,7 +1,7 @@
 """How far each pixel of a view lies, in units of the world that its camera stands in."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from fast3r.geometry.cameras import Camera, invert_rigid
@@ -16,17 +16,19 @@ from fast3r.views.view import View
 
 def depth_in_world(
     batch: Batch, sample: Sample, world_from_camera: Float[Tensor, "views 4 4"]
-) -> tuple[Float[Tensor, "views height width"], Bool[Tensor, " views"]]:
-    """Return depth maps in world units, and which of them have a scale."""
+) -> tuple[Float[Tensor, "views height width"], Float[Tensor, " views"]]:
+    """Return depth maps in world units, and how many of these are in a unit of each pointmap.
+
+    The number is positive where it is known.
+    """
     rotation, centre = world_from_camera[:, :3, :3], world_from_camera[:, None, :3, 3]
     if batch.local is None:
         offsets = batch.world.flatten(1, 2) - centre
         depth = (offsets @ rotation[:, :, 2:]).view(batch.world.shape[:3])
-        every = torch.ones(len(depth), dtype=torch.bool, device=depth.device)
-        return depth.where(depth > 0, 0), every
+        return depth.where(depth > 0, 0), torch.ones_like(depth[:, 0, 0])
     scale = _depth_scale(sample, ((sample.world - centre) @ rotation[:, :, 2:])[..., 0])
     depth = batch.local[..., 2] * scale[:, None, None]
-    return depth.where(depth > 0, 0), scale > 0
+    return depth.where(depth > 0, 0), scale
 
 
 def _depth_scale(
@@ -61,7 +63,7 @@ def depth_for_camera(
     intrinsics = image_intrinsics(view, camera.intrinsics)[None].to(batch.world)
     image_pose = camera.world_from_camera @ invert_rigid(network_from_photo_camera(view))
     pose = image_pose[None].to(batch.world)
-    depth, scaled = depth_in_world(batch, sample, pose)
-    if judged(sample, intrinsics, pose).inlier_ratio[0] < MIN_INLIER_RATIO or not scaled[0]:
+    depth, scale = depth_in_world(batch, sample, pose)
+    if judged(sample, intrinsics, pose).inlier_ratio[0] < MIN_INLIER_RATIO or not scale[0] > 0:
         return None
     return depth[0].cpu()

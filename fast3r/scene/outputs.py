@@ -90,9 +90,11 @@ def kept_prediction(prediction: Prediction, index: int, keep: Keep) -> Predictio
             keep(f"{index}-{name}-confidence", pointmap.confidence),
         )
 
-    local = prediction.local
+    local, patches = prediction.local, prediction.patches
     return Prediction(
-        kept("world", prediction.world), None if local is None else kept("local", local)
+        kept("world", prediction.world),
+        None if local is None else kept("local", local),
+        None if patches is None else keep(f"{index}-patches", patches),
     )
 
 

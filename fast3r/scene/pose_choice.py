@@ -14,7 +14,7 @@ from fast3r.geometry.reference import solve_poses_reference
 from fast3r.geometry.robust import every_nth, usable_weights, weighted_median
 from fast3r.scene.batches import Batch
 
-PoseRecipe = Literal["robust", "reference"]
+PoseRecipe = Literal["robust", "pointmaps", "reference"]
 
 MIN_INLIER_RATIO = 0.15
 """Share of the confidence whose points must land near their pixels."""
@@ -65,11 +65,11 @@ def find_poses(
     Raises:
         ValueError: The recipe is unknown.
     """
-    if recipe == "robust":
+    if recipe in ("robust", "pointmaps"):
         return _robust_poses(batch, sample, intrinsics, seed)
     if recipe == "reference":
         return _reference_poses(batch, sample, intrinsics)
-    raise ValueError(f"pose_recipe must be robust or reference, got {recipe!r}")
+    raise ValueError(f"pose_recipe must be robust, pointmaps or reference, got {recipe!r}")
 
 
 def _robust_poses(

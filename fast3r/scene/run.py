@@ -124,7 +124,7 @@ def reconstruct(
         chunks=chunks,
         chunk_views=chunk_views if isinstance(chunk_views, int) else None,
         # The reference's recipe is there to compare single passes with.
-        may_chunk=chunk_views == "auto" and pose_recipe == "robust",
+        may_chunk=chunk_views == "auto" and pose_recipe != "reference",
     )
     scratch = Scratch(folder or scratch_parent())
     try:

@@ -24,7 +24,7 @@ class StartConfig:
     path: str | None = None
     """A model as `fast3r.load_model` takes it, a checkpoint of training, or one of DUSt3R."""
 
-    parts: tuple[Literal["encoder", "fusion", "world_head", "local_head"], ...] = ()
+    parts: tuple[Literal["encoder", "fusion", "world_head", "local_head", "match_head"], ...] = ()
     """Parts of the model that take weights; all others begin at random. Empty: every part."""
 
 
@@ -70,6 +70,10 @@ class LossConfig:
 
     matching: float = 0.0
     """Contrast between tokens that see the same point, of the encoder and of mid-fusion."""
+
+    patch_matches: float = 0.0
+    """The head of matches should find them, and the place inside the patch: one of the model's
+    own heads, that `model.head.matches` adds."""
 
     attention: float = 0.0
     """One head of the first two all-view blocks should look at the true matches."""

@@ -53,6 +53,6 @@ def add_lora(model: Fast3R, config: LoraConfig) -> None:
             for layer in config.layers:
                 linear = getattr(block, layer)
                 setattr(block, layer, LoraLinear(linear, config.rank, config.alpha))
-    for head in (model.world_head, model.local_head):
+    for head in (model.world_head, model.local_head, model.match_head):
         if config.train_heads and head is not None:
             head.requires_grad_(True)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fast3r.data.sample import Sample
+from fast3r.models.matching import TEMPERATURE, cosines, places, with_none
+
+_PLACE_WEIGHT = 4.0
+"""Of an error of one patch, against the entropy: a guess at the centre has 0.38."""
 
 
 def chain(views: int, device: torch.device) -> Int[Tensor, "2 pairs"]:
@@ -32,6 +36,12 @@ class Matches:
     target: Int[Tensor, "batch pairs patches"]
     """Index of the patch in the second view; -1 where the point is not seen."""
 
+    offset: Float[Tensor, "batch pairs patches 2"]
+    """Where the point is from the centre of that patch: column and row, in patches."""
+
+    known: Bool[Tensor, "batch pairs patches"]
+    """Whether the first view has a point there at all."""
+
     pairs: Int[Tensor, "2 pairs"]
     """First and second view of each pair."""
 
@@ -49,16 +59,24 @@ def true_matches(sample: Sample, patch: int, pairs: Int[Tensor, "2 pairs"]) -> M
     depth = inside[..., 2].clamp(min=1e-6)
     pixels = torch.einsum("bpij,bpnj->bpni", sample.intrinsics[:, second], inside)
     pixels = pixels[..., :2] / depth[..., None]
+    place = pixels / patch
     column, row = pixels.floor().long().unbind(-1)
     in_image = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     column, row = column.clamp(0, width - 1), row.clamp(0, height - 1)
-    place = row * width + column
+    pixel = row * width + column
     there = sample.points[:, second].flatten(2, 3)
-    hit = there.gather(2, place[..., None].expand(-1, -1, -1, 3))
+    hit = there.gather(2, pixel[..., None].expand(-1, -1, -1, 3))
     near = (hit - points).norm(dim=-1) < 0.03 * depth
-    ok = in_image & near & (inside[..., 2] > 0) & seen[:, first].flatten(2)
-    patch_index = (row // patch) * (width // patch) + column // patch
-    return Matches(torch.where(ok, patch_index, -1), pairs)
+    known = seen[:, first].flatten(2)
+    ok = in_image & near & (inside[..., 2] > 0) & known
+    row, column = row // patch, column // patch
+    centre = torch.stack((column, row), dim=-1) + (half + 0.5) / patch
+    return Matches(
+        target=torch.where(ok, row * (width // patch) + column, -1),
+        offset=(place - centre).where(ok[..., None], 0),
+        known=known,
+        pairs=pairs,
+    )
 
 
 def matching_entropy(
@@ -112,3 +130,34 @@ class MatchingLoss(nn.Module):
         alike = descriptors[:, first] @ descriptors[:, second].transpose(-1, -2)
         logits = alike.float() / self.log_temperature.exp()
         return matching_entropy(logits, matches)
+
+
+def patch_match_loss(
+    features: Float[Tensor, "batch views patches features"], matches: Matches
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """Return the loss of the head of matches, and its figures.
+
+    The cross-entropy of the true match, or of none where the point is not seen, and the distance
+    of the place inside the patch, in patches.
+    """
+    first, second = (features[:, side] for side in matches.pairs)
+    logits = with_none(cosines(first, second) / TEMPERATURE)
+    seen = matches.target >= 0
+    target = matches.target.where(seen, logits.shape[-1] - 1)
+    entropy = F.cross_entropy(
+        logits.flatten(0, 2),
+        target.where(matches.known, -1).flatten(),
+        ignore_index=-1,
+        reduction="sum",
+    )
+    entropy = entropy / matches.known.sum().clamp(min=1)
+    chosen = matches.target.clamp(min=0)[..., None].expand(*target.shape, features.shape[-1])
+    error = (places(first, second.gather(-2, chosen)) - matches.offset).norm(dim=-1)
+    place = error.where(seen, 0).sum() / seen.sum().clamp(min=1)
+    right = (logits.argmax(dim=-1) == target) & matches.known
+    figures = {
+        "patch_matches": entropy,
+        "patch_place": place,
+        "patch_accuracy": right.sum() / matches.known.sum().clamp(min=1),
+    }
+    return entropy + _PLACE_WEIGHT * place, figures

@@ -19,6 +19,7 @@ from fast3r.training.matching import (
     MatchingLoss,
     attention_entropy,
     chain,
+    patch_match_loss,
     true_matches,
 )
 from fast3r.training.normals import normal_error
@@ -36,6 +37,8 @@ class Objective(nn.Module):
         super().__init__()
         if not model.config.head.local and config.pose_consistency > 0:
             raise ValueError("loss.pose_consistency needs a model with model.head.local=true")
+        if not model.config.head.matches and config.patch_matches > 0:
+            raise ValueError("loss.patch_matches needs a model with model.head.matches=true")
         self.config = config
         self.pointmaps = PointmapLoss(config.alpha)
         widths = (model.config.encoder.width, model.config.fusion.width)
@@ -62,7 +65,8 @@ class Objective(nn.Module):
             half_precision: Whether encoder and fusion compute in bfloat16.
             half_precision_heads: Whether the heads do where these do.
         """
-        matched = self.config.matching > 0 or self.config.attention > 0
+        config = self.config
+        matched = max(config.matching, config.attention, config.patch_matches) > 0
         pairs = chain(sample.images.shape[1], sample.points.device)
         # Geometry is not for half precision, and no gradient flows through it.
         matches = true_matches(sample, model.patch, pairs) if matched else None
@@ -76,10 +80,15 @@ class Objective(nn.Module):
         with in_bfloat16(enabled=half_precision and half_precision_heads):
             predictions = in_order(model.predict(tokens))
         on_maps = self.on_pointmaps(predictions, sample)
-        fading = 1 - (1 - self.config.matches_left) * share
+        fading = 1 - (1 - config.matches_left) * share
         total = on_maps.total + fading * on_tokens.total
-        figures = {"loss": total.detach(), **on_maps.figures, **on_tokens.figures}
-        return Terms(total, figures)
+        figures = {**on_maps.figures, **on_tokens.figures}
+        if matches is not None and config.patch_matches > 0:
+            features = torch.stack([_features(p) for p in predictions], dim=1)
+            loss, found = patch_match_loss(features, matches)
+            total = total + config.patch_matches * loss
+            figures |= {name: value.detach() for name, value in found.items()}
+        return Terms(total, {"loss": total.detach(), **figures})
 
     def on_pointmaps(self, predictions: list[Prediction], sample: Sample) -> Terms:
         """Return the terms on what the heads made."""
@@ -144,6 +153,11 @@ class _AttentionWatch:
     def _keep(self, _module: nn.Module, _inputs: tuple[Tensor, ...], made: Tensor) -> None:
         if self._listens:
             self._seen.append(made)
+
+
+def _features(prediction: Prediction) -> Float[Tensor, "batch patches features"]:
+    assert prediction.patches is not None
+    return prediction.patches
 
 
 def _normals(predictions: list[Prediction], sample: Sample) -> Float[Tensor, ""]:

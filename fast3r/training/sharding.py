@@ -69,9 +69,8 @@ def shard(model: Fast3R, objective: Objective, mesh: DeviceMesh) -> None:
     The root stays as it is: its methods are called, not its `forward`, which FSDP2 listens to.
     """
     parts = [*model.encoder.blocks, model.encoder, *model.fusion.blocks, model.fusion]
-    parts.append(model.world_head)
-    if model.local_head is not None:
-        parts.append(model.local_head)
+    heads = (model.world_head, model.local_head, model.match_head)
+    parts += [head for head in heads if head is not None]
     for part in [*parts, *objective.matchers]:
         for parameter in part.parameters():
             parameter.data = parameter.data.contiguous()  # FSDP2 takes no other layout

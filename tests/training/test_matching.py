@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from fast3r.models.matching import FEATURES
 from fast3r.training.matching import (
     MatchingLoss,
     attention_entropy,
     chain,
+    patch_match_loss,
     true_matches,
 )
 from tests.training.tiny import plane_sample
@@ -61,4 +63,44 @@ def test_without_any_match_the_loss_is_zero_and_has_a_gradient() -> None:
     value, accuracy = MatchingLoss(8)(tokens, true_matches(sample, 8, FIRST_PAIR))
     (gradient,) = torch.autograd.grad(value, tokens)
     assert value == accuracy == 0
+    assert (gradient == 0).all()
+
+
+def test_places_inside_patches_are_told_to_the_pixel() -> None:
+    matches = true_matches(plane_sample(3), 8, FIRST_PAIR)  # shifted by three pixels of eight
+    seen = matches.target >= 0
+    assert seen.any()
+    assert torch.allclose(matches.offset[seen].abs(), torch.tensor([3 / 8, 0.0]), atol=1e-4)
+    assert (matches.offset[~seen] == 0).all()
+
+
+def test_features_that_agree_and_know_the_place_have_hardly_any_loss() -> None:
+    features = torch.zeros(1, 2, 24, FEATURES)
+    features[..., :24] = torch.eye(24)
+    loss, figures = patch_match_loss(features, true_matches(plane_sample(0), 8, FIRST_PAIR))
+    assert loss < 1e-3
+    assert figures["patch_accuracy"] == 1
+    assert figures["patch_place"] < 1e-3
+
+
+def test_a_patch_that_is_not_seen_should_match_none() -> None:
+    matches = true_matches(plane_sample(8), 8, FIRST_PAIR)  # the first column leaves the image
+    features = torch.zeros(1, 2, 24, FEATURES)
+    features[..., :24] = torch.eye(24)
+    second = torch.eye(24).view(4, 6, 24).roll(-1, dims=1)  # each sees what was to its right
+    features[0, 1, :, :24] = second.flatten(0, 1)
+    wrong, _ = patch_match_loss(features.clone(), matches)  # the last column sees the first one
+    second[:, 5] = 0
+    features[0, 1, :, :24] = second.flatten(0, 1)
+    right, _ = patch_match_loss(features, matches)
+    assert wrong > right
+
+
+def test_without_any_point_the_loss_of_patches_is_zero() -> None:
+    sample = plane_sample(0)
+    sample.valid[:] = False
+    features = torch.randn(1, 2, 24, FEATURES, requires_grad=True)
+    loss, _ = patch_match_loss(features, true_matches(sample, 8, FIRST_PAIR))
+    (gradient,) = torch.autograd.grad(loss, features)
+    assert loss == 0
     assert (gradient == 0).all()

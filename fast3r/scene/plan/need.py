@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fast3r.models.fast3r import Chunks
+from fast3r.models.matching import FEATURES
 from fast3r.scene.machine import Precision
 from fast3r.scene.plan.memory import Formats, count
 from fast3r.scene.plan.situation import Situation
@@ -84,6 +85,7 @@ def need_of(situation: Situation, setting: Setting) -> Need:
     pixels = workload.pixels
     photos = 0 if situation.lazy else pixels * 3
     maps = pixels * _POINTMAP_BYTES * (2 if config.head.local else 1)
+    maps += 4 * FEATURES * workload.patches * config.head.matches
     # Depth, and world pointmaps on request; the confidence stays where it is.
     results = pixels * (4 + _POINTMAP_BYTES * situation.keep_world)
     in_files = setting.outputs == "files"

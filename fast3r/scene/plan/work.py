@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from fast3r.models.config import Fast3RConfig, HeadConfig
+from fast3r.models.matching import LEVELS, match_head_widths
 from fast3r.scene.plan.workload import Workload
 
 
@@ -59,7 +60,12 @@ def heads_work(config: Fast3RConfig, workload: Workload) -> Work:
     widths = (config.encoder.width, *[config.fusion.width] * 3)
     operations, numbers = _head_per_patch(config.head, widths, config.encoder.patch)
     patches = heads * workload.patches
-    return Work(convolution=patches * operations, numbers=patches * numbers)
+    hidden, told = match_head_widths(widths) if config.head.matches else (0, 0)
+    return Work(
+        linear=workload.patches * 2 * hidden * (sum(widths[level] for level in LEVELS) + told),
+        convolution=patches * operations,
+        numbers=patches * numbers,
+    )
 
 
 def _head_per_patch(
