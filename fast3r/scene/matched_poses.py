@@ -107,7 +107,7 @@ class _Views:
 
     def some(self, chosen: Sequence[int]) -> "_Views":
         """Return what is known of some of them."""
-        patches, points = ([part[i] for i in chosen] for part in (self.patches, self.points))
+        patches, points = [self.patches[i] for i in chosen], [self.points[i] for i in chosen]
         return _Views(patches, points, self.intrinsics[chosen])
 
     def matches(self, pairs: Iterable[Pair]) -> dict[Pair, ViewMatches]:

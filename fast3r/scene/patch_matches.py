@@ -19,7 +19,7 @@ _ALL_PAIRS_VIEWS = 14
 _PARTNERS = 11
 _GLANCE_PATCHES = 64
 _MIN_PROBABILITY = 0.1
-_MOST_MATCHES = 160
+_MOST_MATCHES = 320
 """Of a view in another one: more say little that is new."""
 
 
