@@ -125,15 +125,19 @@ def _together(
     count, longest = len(views.points), max(map(len, views.points))
     matches = views.matches(likely_pairs(views.patches))
     links = _links(views, matches, seed)
+    nothing = MatchedPoses(
+        Similarity.stack([_NOWHERE] * count), torch.zeros(count, dtype=torch.bool)
+    )
+    unchanged = torch.zeros(count, longest, dtype=torch.float64)
     if not links:
-        nowhere = Similarity.stack([_NOWHERE] * count)
-        none = torch.zeros(count, dtype=torch.bool)
-        return MatchedPoses(nowhere, none), torch.zeros(count, longest, dtype=torch.float64)
+        return nothing, unchanged
     anchor = next((index for index, place in enumerate(start) if place is not None), None)
     if anchor is None:
         anchor = min(links, key=lambda link: link.sigma[0]).first
     placed = _placed(links, start, anchor, views.patches[anchor].depth.median())
     seen = _observations(matches, placed)
+    if seen is None:
+        return nothing, unchanged
     adjusted = adjust_views(
         Similarity.stack([placed.get(index, _NOWHERE) for index in range(count)]),
         _padded(views.points, longest),
@@ -270,6 +274,8 @@ def _placed(
         if view != anchor:
             by_pointmaps.setdefault(view, from_anchor(view, place))
     inside = [link for link in links if link.first in placed]
+    if len(placed) == 1:
+        return placed
     graph = solve_pose_graph(
         Similarity.stack(list(placed.values())),
         _graph_links([*by_pointmaps.values(), *inside], list(placed), doubted=len(inside)),
@@ -298,9 +304,11 @@ def _joint(centre: Float[Tensor, "3"], extent: Float[Tensor, ""]) -> Similarity:
 
 def _observations(
     matches: Mapping[Pair, ViewMatches], placed: Mapping[int, Similarity]
-) -> Observations:
-    """Return the matches between views that have a place."""
+) -> Observations | None:
+    """Return the matches between views that have a place; None where there are none."""
     inside = {pair: found for pair, found in matches.items() if placed.keys() >= set(pair)}
+    if not inside:
+        return None
     longest = max(len(found.patch) for found in inside.values())
     anchor, view = torch.tensor(list(inside)).T
     return Observations(

@@ -137,6 +137,19 @@ def test_without_any_match_views_stay_where_pointmaps_put_them() -> None:
         assert torch.equal(camera.world_from_camera, other.world_from_camera)
 
 
+def test_views_tied_to_each_other_but_to_no_place_have_no_camera() -> None:
+    truths = a_row(4)
+    views = [truth.view for truth in truths]
+    predictions = [seen(truths[0]), *(seen(t, world=nowhere(t)) for t in truths[1:])]
+    assert predictions[0].patches is not None
+    alone = torch.randn(predictions[0].patches.shape, generator=torch.Generator().manual_seed(0))
+    predictions[0] = replace(predictions[0], patches=alone)
+    found = recover_cameras(predictions, views)
+    assert found.cameras[0] is not None
+    assert found.cameras[1:] == [None] * 3
+    assert all(found.failures[1:])
+
+
 def test_masked_patches_match_nothing() -> None:
     truths = a_row(3)
     hidden = torch.zeros(truths[1].depth.shape, dtype=torch.bool)
