@@ -57,7 +57,7 @@ def make_prediction(size: tuple[int, int], seed: int) -> tuple[Prediction, Tenso
     world = torch.where(lost, elsewhere, seen) @ rotation.T + torch.randn(3, generator=generator)
     confidence = 1 + torch.rand(1, height, width, generator=generator)
     maps = [Pointmap(points.view(1, height, width, 3), confidence) for points in (world, local)]
-    return Prediction(*maps), rotation
+    return Prediction(maps[0], maps[1]), rotation
 
 
 def measured(views: int, size: tuple[int, int]) -> Row:

@@ -274,4 +274,4 @@ def _nonsense(generator: torch.Generator) -> Prediction:
         )
         for _ in range(2)
     ]
-    return Prediction(*maps)
+    return Prediction(maps[0], maps[1])
