@@ -33,7 +33,7 @@ class Evaluate:
         tuple[str, ...],
         arg(
             metavar="NAME ...",
-            help="fast3r, fast3r-world-points, fast3r-refined, fast3r-ensemble, "
+            help="fast3r, fast3r-world-points, fast3r-pointmaps, fast3r-refined, fast3r-ensemble, "
             "colmap-incremental, colmap-global, trivial, or python:MODULE:FUNCTION for any other "
             "model.",
         ),

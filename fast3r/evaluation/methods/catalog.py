@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 METHODS = {
     "fast3r": "our models, with points from depth and cameras",
     "fast3r-world-points": "our models, with points as the world head gives them",
+    "fast3r-pointmaps": "our models, with cameras from the pointmaps alone and not from matches",
     "fast3r-refined": "our models and then bundle adjustment, as with --refine",
     "fast3r-ensemble": "our models, four passes fused; also -2 and -8 at the end, for so many",
     "colmap-incremental": "COLMAP with SIFT on the CPU; photos of one size share a camera",
@@ -25,6 +26,7 @@ METHODS = {
 _POINTS: "dict[str, Points]" = {
     "fast3r": "depth",
     "fast3r-world-points": "world",
+    "fast3r-pointmaps": "pointmaps",
     "fast3r-refined": "refined",
 }
 

@@ -21,7 +21,7 @@ from fast3r.scene.run import reconstruct
 from fast3r.views.fitting import fit_view
 from fast3r.views.view import View
 
-Points = Literal["depth", "world", "refined"]
+Points = Literal["depth", "world", "pointmaps", "refined"]
 
 
 class Fast3RMethod:
@@ -48,6 +48,7 @@ class Fast3RMethod:
             precision: Of encoder and fusion; "world" points are always made in float32.
             points: "depth" unprojects the depth maps of the reconstruction, which come from the
                 local pointmaps; "world" takes the world pointmaps as the network makes them;
+                "pointmaps" is as "depth", but does without matches to find cameras;
                 "refined" is the first after `fast3r.refine`, which sees the whole photos.
             passes: More than one are fused by `reconstruct_ensemble`, for "depth".
         """
@@ -62,9 +63,9 @@ class Fast3RMethod:
     @property
     def name(self) -> str:
         """Name in tables and of its folder of results."""
-        ending = {"depth": "", "world": "-world-points", "refined": "-refined"}
+        endings = {"world": "-world-points", "pointmaps": "-pointmaps", "refined": "-refined"}
         passes = "" if self._passes == 1 else f"-{self._passes}-passes"
-        return f"fast3r-{self._label}{ending[self._points]}{passes}"
+        return f"fast3r-{self._label}{endings.get(self._points, '')}{passes}"
 
     @property
     def settings(self) -> Mapping[str, str | int | float | None]:
@@ -90,7 +91,12 @@ class Fast3RMethod:
     def _scene(self, views: Sequence[View]) -> Reconstruction:
         if self._passes == 1 or len(views) == 1:
             return reconstruct(
-                views, self._model, seed=self._seed, size=self._size, precision=self._precision
+                views,
+                self._model,
+                seed=self._seed,
+                size=self._size,
+                precision=self._precision,
+                pose_recipe="pointmaps" if self._points == "pointmaps" else "robust",
             )
         return reconstruct_ensemble(
             views,
