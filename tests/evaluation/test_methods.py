@@ -348,6 +348,7 @@ def test_every_listed_method_can_be_opened() -> None:
     assert [method.name for method in methods] == [
         "fast3r-small",
         "fast3r-small-world-points",
+        "fast3r-small-pointmaps",
         "fast3r-small-refined",
         "fast3r-small-4-passes",
         "colmap-incremental",
