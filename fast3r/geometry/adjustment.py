@@ -22,12 +22,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fast3r.geometry.robust import geman_mcclure_weight
 from fast3r.geometry.transforms import Similarity, rotation_exp
 
-_GATE = 9.0
-"""Squared error, in units of its variance, at which half of an observation's weight is left."""
+_DEVIATIONS = 3.0
+"""Error, in standard deviations, at which a quarter of an observation's weight is left."""
 
-_WIDENINGS = (4.0, 2.5, 1.6, 1.0)
+_WIDENINGS = (4.0, 2.5, 1.6)
+"""Of the kernel, before it has its own width."""
 _STEPS = 6
 _LAST_STEPS = 25
 _MIN_GAIN = 1e-5
@@ -115,9 +117,9 @@ def adjust_views(
     problem = _Problem(points, intrinsics, seen, members, slot, sigma_log_depth, fixed)
     state = _State(world_from_view, torch.zeros_like(points[..., 0]))
     for widening in _WIDENINGS:
-        steps = _LAST_STEPS if widening == _WIDENINGS[-1] else _STEPS
-        state = _least_squares(problem, state, sigma_px * widening, steps)
-    squared = _squared_errors(_Seen.at(problem, state), sigma_px * _WIDENINGS[-1])
+        state = _least_squares(problem, state, sigma_px * widening, _STEPS)
+    state = _least_squares(problem, state, sigma_px, _LAST_STEPS)
+    squared = _squared_errors(_Seen.at(problem, state), sigma_px)
     return Adjusted(state.views, state.log_depth, _weight_left(squared))
 
 
@@ -198,12 +200,12 @@ def _squared_errors(there: _Seen, sigma_px: float) -> Float[Tensor, "pairs seen"
 
 
 def _weight_left(squared: Float[Tensor, "pairs seen"]) -> Float[Tensor, "pairs seen"]:
-    return (_GATE / (_GATE + squared)).square()
+    return geman_mcclure_weight(squared, squared.new_full((1, 1), _DEVIATIONS))
 
 
 def _cost(problem: _Problem, state: _State, there: _Seen, sigma_px: float) -> float:
     squared = _squared_errors(there, sigma_px)
-    robust = (problem.seen.weight * _GATE * squared / (_GATE + squared)).sum()
+    robust = (problem.seen.weight * squared / (1 + squared / _DEVIATIONS**2)).sum()
     depths = (state.log_depth / problem.sigma_log_depth).square().sum()
     return (robust + depths).item()
 

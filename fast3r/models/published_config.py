@@ -119,9 +119,9 @@ def write_published_config(config: Fast3RConfig) -> str:
         ValueError: The config uses what the reference does not have.
     """
     encoder, fusion, head = config.encoder, config.fusion, config.head
-    if encoder.absolute_position or fusion.absolute_position or fusion.alternate:
+    if encoder.absolute_position or fusion.absolute_position or fusion.alternate or head.matches:
         raise ValueError(
-            "the published format has no absolute_position and no alternate; "
+            "the published format has no absolute_position, no alternate and no matches; "
             "save in the format 'fast3r'"
         )
     if fusion.temperature_views not in (None, _PUBLISHED_TEMPERATURE):

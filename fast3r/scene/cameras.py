@@ -98,6 +98,8 @@ def recover_cameras(
         seen_focals_px[batch.views] = estimate_focals(batch, views, seed)
     original = _original_intrinsics(seen_focals_px, views, share_focal, known)
 
+    has_matches = all(p.patches is not None and p.local is not None for p in predictions)
+    by_matches = pose_recipe == "robust" and has_matches and len(views) > 1
     found: dict[int, _Found] = {}
     for batch in batches(predictions, views, masks, device):
         intrinsics = torch.stack([image_intrinsics(views[i], original[i]) for i in batch.views])
@@ -112,11 +114,15 @@ def recover_cameras(
             else:
                 pose = poses.world_from_camera[place].cpu()
                 camera = _camera(views[index], original[index], pose)
-                kept = keep(f"{index}-depth", depth[place])
+                # Matches may yet change the scale of the depth.
+                kept = None if by_matches else keep(f"{index}-depth", depth[place])
                 found[index] = _Found(camera, kept, _similarity(pose, scale[place].cpu()))
-    matches = all(p.patches is not None and p.local is not None for p in predictions)
-    if pose_recipe == "robust" and matches and len(views) > 1:
-        _add_matches(found, predictions, views, masks, original, seed=seed, keep=keep)
+    if by_matches:
+        _add_matches(found, predictions, views, masks, original, seed=seed)
+        for index, view in found.items():
+            if view.world_from_local is not None:
+                depth = _scaled_depth(predictions[index], view.world_from_local.scale)
+                found[index] = view._replace(depth=keep(f"{index}-depth", depth))
     for index, tied in tied_faces(views, [found[i].camera for i in range(len(views))]).items():
         found[index] = _of_face(tied, predictions[index], views[index], device, seed)
     return RecoveredCameras(
@@ -145,22 +151,26 @@ def _add_matches(
     original: Sequence[Float[Tensor, "3 3"]],
     *,
     seed: int,
-    keep: Keep,
 ) -> None:
-    """Put views where their matches have them, those without enough of them stay."""
+    """Put views where their matches have them, without depth; those of too few matches stay."""
     patches = [patches_of(*each) for each in zip(predictions, masks, strict=True)]
     intrinsics = [image_intrinsics(view, k) for view, k in zip(views, original, strict=True)]
     start = [found[index].world_from_local for index in range(len(views))]
     matched = poses_from_matches(patches, torch.stack(intrinsics).float(), start, seed=seed)
     for index in matched.tied.nonzero()[:, 0].tolist():
         place = matched.world_from_view[index]
-        pose = torch.eye(4)
-        pose[:3, :3], pose[:3, 3] = place.rotation, place.translation
-        local = predictions[index].local
-        assert local is not None
-        depth = local.points[0, ..., 2].float() * place.scale.item()
-        depth = keep(f"{index}-matched-depth", depth.where(depth > 0, 0))
-        found[index] = _Found(_camera(views[index], original[index], pose), depth, place)
+        pose = place.moved_pose(torch.eye(4, dtype=torch.float64)).float()
+        camera = _camera(views[index], original[index], pose)
+        found[index] = _Found(camera, world_from_local=place)
+
+
+def _scaled_depth(
+    prediction: Prediction, scale: Float[Tensor, ""]
+) -> Float[Tensor, "height width"]:
+    """Return the depth of a local pointmap in units of the world; 0 where it is none."""
+    assert prediction.local is not None
+    depth = prediction.local.points[0, ..., 2].float() * scale.item()
+    return depth.where(depth > 0, 0)
 
 
 def _similarity(pose: Float[Tensor, "4 4"], scale: Float[Tensor, ""]) -> Similarity:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -175,8 +176,8 @@ def _with_others(
     views = _Views(views.patches, points, views.intrinsics)
     tied = [key for key, place in keys.items() if placed.tied[place]]
     others = [view for view in range(len(points)) if view not in keys] if tied else []
-    alike = most_alike(views.some(others).patches, views.some(tied).patches) if tied else []
-    pairs = [(tied[k], view) for view, near in zip(others, alike, strict=True) for k in near]
+    near = most_alike(views.some(others).patches, views.some(tied).patches)
+    pairs = [(tied[k], view) for view, each in zip(others, near, strict=True) for k in each]
     matches = {pair: found for pair, found in views.matches(pairs).items() if pair[0] in keys}
     best: dict[int, _Link] = {}
     for link in _links(views, matches, seed):
@@ -254,7 +255,7 @@ def _placed(
     world_from_anchor = start[anchor] or Similarity.identity()
 
     def from_anchor(view: int, place: Similarity) -> _Link:
-        ahead = _joint(torch.stack((0 * distance, 0 * distance, distance)), distance / 2)
+        ahead = _joint(F.pad(distance[None], (2, 0)), distance / 2)
         return _Link(anchor, view, world_from_anchor.inverse() @ place, ahead, _SIGMA_OF_POINTMAPS)
 
     by_pointmaps = {

@@ -118,6 +118,8 @@ def likely_pairs(views: Sequence[Patches]) -> list[Pair]:
 
 def most_alike(views: Sequence[Patches], others: Sequence[Patches]) -> list[list[int]]:
     """Return for each view which of the others seem to share the most with it."""
+    if not views:
+        return []
     there = torch.stack([_glance(other) for other in others])
     chosen = []
     for view in views:

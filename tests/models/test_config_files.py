@@ -136,10 +136,23 @@ def test_missing_entry_of_our_config_is_named() -> None:
         read_config(entries)
 
 
-@pytest.mark.parametrize("config", [SMALL, Fast3RConfig(fusion=FusionConfig(temperature_views=50))])
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        Fast3RConfig(fusion=FusionConfig(temperature_views=50)),
+        Fast3RConfig(head=HeadConfig(matches=True)),
+    ],
+)
 def test_what_the_published_format_lacks_is_not_written_in_it(config) -> None:
     with pytest.raises(ValueError, match="save in the format 'fast3r'"):
         write_published_config(config)
+
+
+def test_files_from_before_the_head_of_matches_have_none() -> None:
+    entries = json.loads(write_config(Fast3RConfig()))
+    del entries["head"]["matches"]
+    assert read_config(entries) == Fast3RConfig()
 
 
 @pytest.mark.parametrize("part", [EncoderConfig, FusionConfig])
