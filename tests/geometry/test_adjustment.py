@@ -82,6 +82,52 @@ def test_poses_units_and_depths_are_found_again(wrong: float) -> None:
     assert not bad.any() or found.weight[bad].median() < 0.01
 
 
+@pytest.mark.parametrize("through_one_lens", [True, False])
+def test_focal_lengths_are_found_where_they_are_not_known(through_one_lens: bool) -> None:
+    truth, points = the_views(), their_points()
+    wrong = (0.15 * random(VIEWS, seed=10)).exp()
+    if through_one_lens:
+        wrong = wrong[:1].expand(VIEWS)
+    wrong = torch.cat((wrong[:-1], torch.ones(1).double()))  # the last one is known
+    scaled = torch.stack((wrong, wrong, torch.ones_like(wrong)), dim=-1)
+    own = 0.01 if through_one_lens else 0.3
+    covariance = own**2 * torch.eye(VIEWS).double()
+    covariance[:-1, :-1] += 0.3**2
+    found = adjust_views(
+        disturbed(truth),
+        points / scaled[:, None],
+        INTRINSICS @ torch.diag_embed(scaled),
+        sightings(truth, points),
+        sigma_px=1.0,
+        sigma_log_depth=0.1,
+        focal_precision=covariance.inverse() + torch.diag(torch.tensor([0.0] * 5 + [torch.inf])),
+    )
+    assert (found.log_focal + wrong.log()).abs().max() < 0.01
+    assert found.log_focal[-1] == 0
+    assert rotation_angle_deg(found.world_from_view.rotation, truth.rotation).max() < 0.1
+
+
+def test_a_better_fit_costs_less() -> None:
+    truth, points = the_views(), their_points()
+    seen = sightings(truth, points)
+    costs = []
+    for focal in (1.0, 1.2):
+        scaled = torch.diag(torch.tensor([focal, focal, 1.0]).double())
+        intrinsics = (INTRINSICS @ scaled).expand(VIEWS, 3, 3)
+        costs.append(
+            adjust_views(
+                truth,
+                points / scaled.diagonal(),
+                intrinsics,
+                seen,
+                sigma_px=1.0,
+                sigma_log_depth=0.1,
+            ).cost
+        )
+    assert costs[0] < 1e-6
+    assert costs[1] > 100
+
+
 def test_without_parallax_depths_stay_as_they_are_believed() -> None:
     turned = Similarity(
         torch.ones(VIEWS).double(),
@@ -120,3 +166,21 @@ def test_a_view_that_nothing_ties_and_the_fixed_one_stay() -> None:
         assert torch.equal(found.translation[index], start.translation[index])
         assert found.scale[index] == start.scale[index]
     assert not torch.equal(found.translation[1], start.translation[1])
+
+
+def test_a_match_behind_a_camera_does_not_keep_the_rest_from_its_place() -> None:
+    truth, points = the_views(), their_points()
+    seen = sightings(truth, points)
+    assert (seen.weight == 0).any()
+    matched = Observations(
+        seen.anchor, seen.view, seen.point, seen.pixel, torch.ones_like(seen.weight)
+    )
+    found = adjust_views(
+        disturbed(truth),
+        points,
+        INTRINSICS.expand(VIEWS, 3, 3),
+        matched,
+        sigma_px=1.0,
+        sigma_log_depth=0.1,
+    )
+    assert rotation_angle_deg(found.world_from_view.rotation, truth.rotation).max() < 0.05
