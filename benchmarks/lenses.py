@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fast3r.data.procedural.captures import draw_captures
 from fast3r.data.procedural.config import ProceduralConfig
 from fast3r.data.procedural.dice import Dice
 from fast3r.data.procedural.generate import choose_cameras
@@ -89,6 +90,7 @@ class Place:
             self.config,
             self.scene,
             layout,
+            draw_captures(Dice(seed), self.config, layout.kind, self.scene.has_room, VIEWS),
             views=VIEWS,
             height=HEIGHT,
             width=WIDTH,

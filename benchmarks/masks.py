@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from fast3r.data.procedural.captures import draw_captures
 from fast3r.data.procedural.config import ProceduralConfig
 from fast3r.data.procedural.dice import Dice
 from fast3r.data.procedural.generate import choose_cameras
@@ -75,7 +76,10 @@ def a_stage(
     dice = Dice(seed)
     scene, layout = random_scene(dice, config, load_bank("cpu"), 1)
     size = {"height": height, "width": width}
-    candidates = draw_candidates(dice, config, scene, layout, views=views, difficulty=0.6, **size)
+    usual = draw_captures(Dice(seed), config, layout.kind, scene.has_room, views)
+    candidates = draw_candidates(
+        dice, config, scene, layout, usual, views=views, difficulty=0.6, **size
+    )
     poses = choose_cameras(config, scene, candidates, **size)
     return Stage(config, scene, candidates.intrinsics, poses, **size)
 

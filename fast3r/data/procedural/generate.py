@@ -1,9 +1,12 @@
 """Samples of procedural scenes: photographs with exact points and cameras, made on demand."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fast3r.data.procedural.captures import draw_captures
 from fast3r.data.procedural.config import ProceduralConfig
 from fast3r.data.procedural.dice import Dice
 from fast3r.data.procedural.photography import apply_effects, develop, draw_effects
@@ -18,6 +21,7 @@ from fast3r.data.sample import Sample
 _PROBE_HEIGHT, _PROBE_WIDTH = 8, 10
 # Fewer shapes in sight leave too little to tell where a photo was taken.
 _MIN_SHAPES = 4
+_OTHER_DICE = 0x5EED
 
 
 @torch.no_grad()
@@ -46,11 +50,19 @@ def generate(
     device = str(device)
     dice = Dice(seed)
     scene, layout = random_scene(dice, config, load_bank("cpu"), batch)
+    captures = draw_captures(Dice(seed ^ _OTHER_DICE), config, layout.kind, scene.has_room, views)
+    scene = replace(
+        scene,
+        backdrop=captures.backdrop,
+        covers_table=captures.covers_table,
+        exposure=scene.exposure * captures.brightening,
+    )
     candidates = draw_candidates(
         dice,
         config,
         scene,
         layout,
+        captures,
         views=views,
         height=height,
         width=width,

@@ -22,6 +22,8 @@ from fast3r.data.procedural.scene import (
 
 NUM_PANELS = 6
 NUM_SUPPORTS = 8
+TABLE = NUM_PANELS
+"""The first support, of tabletops."""
 FIRST_PIECE = NUM_PANELS + NUM_SUPPORTS
 INDOOR, OUTDOOR, TABLETOP = 0, 1, 2
 FLOOR_SIZE = 1e3

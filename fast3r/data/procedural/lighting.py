@@ -56,7 +56,9 @@ def sky(
     elevation = direction[..., 2].clamp(-1, 1).asin()
     panorama = scene.panorama[:, None].expand_as(azimuth).flatten()
     colours = sample_panoramas(bank, panorama, azimuth.flatten(), elevation.flatten())
-    return colours.reshape(direction.shape) ** 2 * 1.3
+    colours = colours.reshape(direction.shape) ** 2 * 1.3
+    backdrop = scene.backdrop[:, None]
+    return torch.where(backdrop >= 0, backdrop, colours)
 
 
 def _paint(bank: TextureBank, surface: Surface, footprint: Tensor) -> tuple[Tensor, Tensor]:

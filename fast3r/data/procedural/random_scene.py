@@ -16,7 +16,7 @@ from fast3r.data.procedural.layout import (
     random_layout,
 )
 from fast3r.data.procedural.materials import random_materials
-from fast3r.data.procedural.scene import NUM_POLYTOPES, NUM_ROCKS, ROOM, Scene
+from fast3r.data.procedural.scene import NO_BACKDROP, NUM_POLYTOPES, NUM_ROCKS, ROOM, Scene
 from fast3r.data.procedural.textures import TextureBank
 
 _POLYTOPE_FACES = 10
@@ -58,6 +58,8 @@ def random_scene(
         ),
         panorama=panorama,
         panorama_turn=dice.uniform(0, 2 * torch.pi, batch),
+        backdrop=torch.full((batch, 3), NO_BACKDROP),
+        covers_table=torch.zeros(batch, dtype=torch.bool),
         light_position=position,
         light_colour=colour,
         ambient=ambient,

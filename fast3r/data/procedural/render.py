@@ -3,13 +3,14 @@
 from functools import lru_cache
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fast3r.data.procedural.config import ProceduralConfig
+from fast3r.data.procedural.layout import TABLE
 from fast3r.data.procedural.lighting import shade, sky
 from fast3r.data.procedural.primitives import FAR, trace
-from fast3r.data.procedural.scene import Scene, select
+from fast3r.data.procedural.scene import ROOM, Scene, select
 from fast3r.data.procedural.surfaces import surface_at
 from fast3r.data.procedural.textures import TextureBank
 
@@ -95,7 +96,7 @@ def render_rays(
     Has no control flow that depends on values, so that torch.compile can fuse it.
     """
     depth, slot = trace(scene, origin, direction)
-    hit = depth < FAR
+    hit = (depth < FAR) & ~_on_backdrop(scene, slot)
     # Points of the sky must be finite: they are multiplied by zero later, not left out.
     depth = torch.where(hit, depth, 0.0)
     point = origin + depth[..., None] * direction
@@ -104,6 +105,11 @@ def render_rays(
     footprint = (depth * angle).clamp(min=1e-5)
     shaded = shade(scene, bank, surface, slot, -unit, footprint, shadows=shadows)
     return torch.where(hit[..., None], shaded, sky(scene, bank, unit)), point, depth
+
+
+def _on_backdrop(scene: Scene, slot: Int[Tensor, "batch rays"]) -> Bool[Tensor, "batch rays"]:
+    covered = (slot >= ROOM) | ((slot == TABLE) & scene.covers_table[:, None])
+    return covered & (scene.backdrop[:, :1] >= 0)
 
 
 def _in_chunks(

@@ -32,6 +32,9 @@ FACES = 6
 MATERIAL_SIZE = 18
 """Numbers per material, see `materials.py`."""
 
+NO_BACKDROP = -1.0
+"""In place of a colour, where the surroundings are seen."""
+
 AnyTensors = TypeVar("AnyTensors")
 
 
@@ -72,6 +75,12 @@ class Scene:
 
     panorama_turn: Float[Tensor, " batch"]
     """Rotation of the surroundings about the vertical, in radians."""
+
+    backdrop: Float[Tensor, "batch 3"]
+    """Linear colour of a plain backdrop that hides ground and surroundings, or `NO_BACKDROP`."""
+
+    covers_table: Bool[Tensor, " batch"]
+    """Whether it lies on the table, too."""
 
     light_position: Float[Tensor, "batch lights 3"]
     """Lamps, or suns a kilometre away. The first casts shadows."""

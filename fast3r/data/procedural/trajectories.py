@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fast3r.data.procedural.captures import Captures
 from fast3r.data.procedural.config import ProceduralConfig
 from fast3r.data.procedural.dice import Dice
 from fast3r.data.procedural.layout import Layout
@@ -22,6 +23,8 @@ ARC, ROAM, VIDEO, WALK, ORBIT = 0, 1, 2, 3, 4
 _HABITS = ((2, 5, 2, 1.5, 2), (4, 3, 2.5, 1.5, 4), (7, 2, 1, 0, 8))
 # Metres from the target, by kind of scene.
 _DISTANCES = ((1.2, 3.5), (4.0, 14.0), (0.45, 1.3))
+# Metres above the target, of a drone.
+_FLIGHT_HEIGHTS = (14.0, 32.0)
 # Degrees above the horizon, by kind of scene.
 _ELEVATIONS = ((0.0, 35.0), (2.0, 40.0), (10.0, 65.0))
 
@@ -45,6 +48,7 @@ def draw_candidates(
     config: ProceduralConfig,
     scene: Scene,
     layout: Layout,
+    captures: Captures,
     *,
     views: int,
     height: int,
@@ -54,22 +58,29 @@ def draw_candidates(
     """Return cameras in random order, the first candidates nearest to the plan.
 
     At `difficulty` 0 all views are within about 10 degrees of each other; at 1 within 120, or all
-    the way round the target with at most 45 degrees from one to the next.
+    the way round the target with at most `orbit_gap_deg` from one to the next.
     """
     batch = len(layout.kind)
     shape = (batch, views, config.candidates)
-    position, orbits = _positions(dice, layout, shape, difficulty)
-    position = _keep_inside(position, scene)
+    position, orbits = _positions(dice, config, layout, shape, difficulty)
+    away = position - layout.target[:, None, None]
+    position = _keep_inside(position + (captures.retreat[..., None, None] - 1) * away, scene)
     spread = layout.target_spread[:, None, None, None] * (0.3 + 0.7 * difficulty)
     aim = layout.target[:, None, None] + spread * (
         0.7 * dice.normal(batch, views, 1, 3) + 0.4 * dice.normal(*shape, 3)
     ) * torch.tensor([1, 1, 0.5])
     steady = dice.chance(0.7, batch, 1, 1)
     roll = dice.normal(*shape) * torch.deg2rad(torch.where(steady, 2.5, 7.0))
-    poses = look_at(position, aim, roll.clamp(-0.35, 0.35))
+    roll = roll.clamp(-0.35, 0.35) + captures.turn[:, None, None]
+    if captures.from_air.any():
+        above, below = _from_air(dice, layout, shape, difficulty)
+        flown = captures.from_air[:, None, None, None]
+        position, aim = torch.where(flown, above, position), torch.where(flown, below, aim)
+    poses = look_at(position, aim, roll)
     intrinsics = _intrinsics(dice, config, batch, views, height, width)
+    intrinsics[..., [0, 1], [0, 1]] *= captures.zoom[..., None]
     wanted = config.min_overlap + (0.9 - config.min_overlap) * (1 - difficulty)
-    return Candidates(poses, intrinsics, torch.where(orbits, 0.0, wanted))
+    return Candidates(poses, intrinsics, torch.where(orbits & ~captures.from_air, 0.0, wanted))
 
 
 def look_at(
@@ -89,7 +100,11 @@ def look_at(
 
 
 def _positions(
-    dice: Dice, layout: Layout, shape: tuple[int, int, int], difficulty: float
+    dice: Dice,
+    config: ProceduralConfig,
+    layout: Layout,
+    shape: tuple[int, int, int],
+    difficulty: float,
 ) -> tuple[Float[Tensor, "batch views candidates 3"], Bool[Tensor, " batch"]]:
     """Return places, and which scenes are photographed from all sides."""
     batch, views, _ = shape
@@ -111,7 +126,8 @@ def _positions(
         dice, shape, middle, strength, arc_deg * (progress + _jitter(dice, shape, 0.3)), retry
     )
     gaps = max(views - 1, 1)
-    orbit_deg = min(45 * gaps, 360 * gaps / views) * difficulty * dice.uniform(0.6, 1, batch, 1, 1)
+    longest_deg = min(config.orbit_gap_deg * gaps, 360 * gaps / views)
+    orbit_deg = longest_deg * difficulty * dice.uniform(0.6, 1, batch, 1, 1)
     turn_deg = orbit_deg * (progress + _jitter(dice, shape, 0.4 / gaps))
     orbit = _arc(dice, shape, middle, 0.5 * strength, turn_deg, retry)
     start = _spherical(azimuth, elevation, distance)
@@ -131,6 +147,25 @@ def _positions(
     plan = torch.where(fallback, ARC, plan[:, None, None]).expand(shape)
     picked = plan[None, ..., None].expand(1, *shape, 3)
     return layout.target[:, None, None] + plans.gather(0, picked)[0], orbits
+
+
+def _from_air(
+    dice: Dice, layout: Layout, shape: tuple[int, int, int], difficulty: float
+) -> tuple[Float[Tensor, "batch views candidates 3"], Float[Tensor, "batch views candidates 3"]]:
+    """Return places above the target, and where to look from there: down, and a little ahead."""
+    batch = shape[0]
+    height = dice.log_uniform(*_FLIGHT_HEIGHTS, batch, 1, 1, 1)
+    reach = height * (0.15 + 0.6 * difficulty * dice.uniform(0.35, 1, batch, 1, 1, 1))
+    place = torch.cat([reach * dice.uniform(-1, 1, *shape, 2), height.expand(*shape, 1)], -1)
+    place[..., 2:] *= (0.05 * dice.normal(*shape, 1)).exp()
+    heading = dice.uniform(0, 2 * torch.pi, batch, 1, 1) + 0.1 * dice.normal(*shape)
+    # On the way back along the next lane, what was above is below.
+    returns = dice.chance(0.4, batch, 1, 1) & dice.chance(0.5, *shape[:2], 1)
+    heading = heading + torch.where(returns, torch.pi, 0.0)
+    tilt = dice.log_uniform(0.03, 0.6, batch, 1, 1, 1) + 0.02 * dice.uniform(0, 1, *shape, 1)
+    ahead = torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], -1)
+    position = layout.target[:, None, None] + place
+    return position, position + tilt * ahead - torch.tensor([0.0, 0.0, 1.0])
 
 
 def _jitter(dice: Dice, shape: tuple[int, int, int], size: float) -> Tensor:
