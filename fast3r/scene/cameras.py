@@ -18,9 +18,11 @@ from fast3r.models.prediction import Prediction
 from fast3r.scene.batches import batches
 from fast3r.scene.depth import depth_for_camera, depth_in_world
 from fast3r.scene.focals import (
+    Lenses,
     ShareFocal,
     estimate_focals,
     image_intrinsics,
+    lenses_of,
     original_intrinsics,
     share_focals,
 )
@@ -118,7 +120,8 @@ def recover_cameras(
                 kept = None if by_matches else keep(f"{index}-depth", depth[place])
                 found[index] = _Found(camera, kept, _similarity(pose, scale[place].cpu()))
     if by_matches:
-        _add_matches(found, predictions, views, masks, original, seed=seed)
+        lenses = lenses_of(views, share_focal, known=known)
+        _add_matches(found, predictions, views, masks, original, lenses, seed=seed)
         for index, view in found.items():
             if view.world_from_local is not None:
                 depth = _scaled_depth(predictions[index], view.world_from_local.scale)
@@ -149,6 +152,7 @@ def _add_matches(
     views: Sequence[View],
     masks: Sequence[Tensor | None],
     original: Sequence[Float[Tensor, "3 3"]],
+    lenses: Lenses,
     *,
     seed: int,
 ) -> None:
@@ -156,11 +160,12 @@ def _add_matches(
     patches = [patches_of(*each) for each in zip(predictions, masks, strict=True)]
     intrinsics = [image_intrinsics(view, k) for view, k in zip(views, original, strict=True)]
     start = [found[index].world_from_local for index in range(len(views))]
-    matched = poses_from_matches(patches, torch.stack(intrinsics).float(), start, seed=seed)
+    matched = poses_from_matches(patches, torch.stack(intrinsics).float(), lenses, start, seed=seed)
     for index in matched.tied.nonzero()[:, 0].tolist():
         place = matched.world_from_view[index]
         pose = place.moved_pose(torch.eye(4, dtype=torch.float64)).float()
-        camera = _camera(views[index], original[index], pose)
+        zoom = torch.diag(torch.nn.functional.pad(matched.longer[index].expand(2), (0, 1), value=1))
+        camera = _camera(views[index], original[index] @ zoom, pose)
         found[index] = _Found(camera, world_from_local=place)
 
 

@@ -1,10 +1,11 @@
 """Focal lengths of a set of views, shared where one camera took them."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fast3r.geometry.cameras import intrinsics_through, pinhole
@@ -14,6 +15,52 @@ from fast3r.views.turning import network_from_photo_camera
 from fast3r.views.view import View
 
 ShareFocal = Literal["camera", "all", "none"]
+
+
+@dataclass(frozen=True)
+class Lenses:
+    """Which views look through one lens, of one focal length."""
+
+    lens: Int[Tensor, " views"]
+    """Number of the lens of each view."""
+
+    sure: Bool[Tensor, " views"]
+    """Whether its photo or the user says so; else the size of the photo suggests it."""
+
+    known: Bool[Tensor, " views"]
+    """Whether its focal length is known, be it by another view of the same lens."""
+
+    def some(self, views: Sequence[int]) -> "Lenses":
+        """Return the lenses of some of the views."""
+        chosen = torch.as_tensor(views)
+        return Lenses(self.lens[chosen], self.sure[chosen], self.known[chosen])
+
+
+def lenses_of(views: Sequence[View], share: ShareFocal, *, known: Collection[int] = ()) -> Lenses:
+    """Return the lenses of views.
+
+    "camera" puts views together that have the same EXIF camera, or none, and the same size,
+    upright or not; "all" puts all together; "none" gives each its own.
+
+    Args:
+        views: All of a scene.
+        share: Which have one lens.
+        known: Views whose focal length is known.
+
+    Raises:
+        ValueError: `share` is unknown.
+    """
+    keys = {
+        "camera": [(v.camera_key, *sorted((v.original_height, v.original_width))) for v in views],
+        "all": [()] * len(views),
+        "none": list(range(len(views))),
+    }
+    if share not in keys:
+        raise ValueError(f"share_focal must be one of {', '.join(keys)}, got {share!r}")
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys[share]))}
+    lens = torch.tensor([numbers[key] for key in keys[share]], dtype=torch.long)
+    told = torch.tensor([share != "camera" or v.camera_key is not None for v in views])
+    return Lenses(lens, told, torch.isin(lens, lens[list(known)]))
 
 
 def estimate_focals(batch: Batch, views: Sequence[View], seed: int) -> Float[Tensor, " views"]:
@@ -51,30 +98,21 @@ def share_focals(
     *,
     known: Collection[int] = (),
 ) -> Float[Tensor, " views"]:
-    """Return focal lengths of which those that belong together are equal: the median of theirs.
+    """Return focal lengths of which those of one lens are equal: the median of theirs.
 
-    "camera" puts views together that have the same EXIF camera, or none, and the same size,
-    upright or not; "all" puts all together, relative to the long side of each photo. A view
-    alone keeps its own. Views whose own pointmap told none take the median of all. Of views that
-    belong together, those that are `known` decide for the others, and keep their own.
+    They are compared relative to the long side of each photo. A view alone keeps its own. Views
+    whose own pointmap told none take the median of all. Of views of one lens, those that are
+    `known` decide for the others, and keep their own.
 
     Raises:
         ValueError: `share` is unknown.
     """
-    keys = {
-        "camera": [(v.camera_key, *sorted((v.original_height, v.original_width))) for v in views],
-        "all": [()] * len(views),
-        "none": list(range(len(views))),
-    }
-    if share not in keys:
-        raise ValueError(f"share_focal must be one of {', '.join(keys)}, got {share!r}")
+    lens = lenses_of(views, share, known=known).lens
     long_px = torch.tensor([float(max(v.original_height, v.original_width)) for v in views])
     relative = focals_px / long_px
-    groups: dict[object, list[int]] = {}
-    for index, key in enumerate(keys[share]):
-        groups.setdefault(key, []).append(index)
     shared = relative.clone()
-    for group in groups.values():
+    for number in lens.unique():
+        group = (lens == number).nonzero()[:, 0].tolist()
         deciding = [index for index in group if index in known] or group
         shared[group] = relative[deciding].nanquantile(0.5)
     shared[list(known)] = relative[list(known)]

@@ -3,11 +3,12 @@
 Pointmaps say where everything is, all at once and roughly. Matches say of two views that they see
 the same point, to a fraction of a patch, and they can be checked: of one view the depth is known,
 so a match in another is an equation for its pose. Pairs of views are brought together by these
-(PnP), all pairs by a pose graph that lets wrong ones go, and all matches by bundle adjustment.
+(PnP), all pairs by a pose graph that lets wrong ones go, and all matches by bundle adjustment,
+which also finds the focal lengths that nobody knows: many matches tell them better than one view.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -15,11 +16,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fast3r.geometry.adjustment import Observations, adjust_views
+from fast3r.geometry.adjustment import Adjusted, Observations, adjust_views
 from fast3r.geometry.cameras import invert_rigid, project, rays_through
 from fast3r.geometry.pose_graph import Links, follow_links, solve_pose_graph
 from fast3r.geometry.poses import solve_poses
 from fast3r.geometry.transforms import Similarity
+from fast3r.scene.focals import Lenses
 from fast3r.scene.patch_matches import (
     Pair,
     Patches,
@@ -33,6 +35,16 @@ from fast3r.scene.patch_matches import (
 _MAX_REPROJECTION = 0.75
 _SIGMA = 0.125
 _SIGMA_LOG_DEPTH = 0.4
+# Of logarithms of focal lengths: from what a view tells of its lens, and from view to view through
+# what may be several lenses. Errors of matches have causes in common, so that a hundred of them say
+# what one would that has its own.
+_SIGMA_LOG_FOCAL = 0.2
+_SIGMA_SEVERAL_LENSES = 0.1
+_MATCHES_PER_CAUSE = 100
+_SIGMA_SAME_LENS = 1e-5
+_COST_OF_SEVERAL_LENSES = 0.95
+"""Only if the views fit so much better are they taken for photos through lenses of their own."""
+
 _MOST_TOGETHER = 96
 """With more views, so many are placed together, and each of the others by one of these."""
 
@@ -56,6 +68,9 @@ class MatchedPoses:
     tied: Bool[Tensor, " views"]
     """Whether enough matches with other views agree with it."""
 
+    longer: Float[Tensor, " views"]
+    """Times the focal length that a view was said to have; 1 where that was known."""
+
 
 class _Link(NamedTuple):
     """How one view lies in the frame and unit of another."""
@@ -72,6 +87,7 @@ class _Link(NamedTuple):
 def poses_from_matches(
     views: Sequence[Patches],
     intrinsics: Float[Tensor, "views 3 3"],
+    lenses: Lenses,
     start: Sequence[Similarity | None],
     *,
     seed: int,
@@ -81,15 +97,12 @@ def poses_from_matches(
     Args:
         views: Patches with features and local depth.
         intrinsics: In pixels of the network's images; nan where unknown.
+        lenses: Those that the views look through.
         start: Where the pointmaps put each view; None where they do not tell. The first view that
             has a place stays there.
         seed: Of the sampling.
     """
-    points = [
-        view.depth[:, None] * rays_through(view.centre, matrix.double())
-        for view, matrix in zip(views, intrinsics, strict=True)
-    ]
-    known = _Views(views, points, intrinsics)
+    known = _Views.through(views, intrinsics, lenses)
     if len(views) <= _MOST_TOGETHER:
         return _together(known, start, seed)[0]
     keys = torch.linspace(0, len(views) - 1, _MOST_TOGETHER).round().long().tolist()
@@ -105,11 +118,23 @@ class _Views:
     points: Sequence[Float[Tensor, "_ 3"]]
     """The middles of its patches, in its own frame and unit."""
     intrinsics: Float[Tensor, "views 3 3"]
+    lenses: Lenses
+
+    @classmethod
+    def through(
+        cls, views: Sequence[Patches], intrinsics: Float[Tensor, "views 3 3"], lenses: Lenses
+    ) -> "_Views":
+        """Return what is known by patches and intrinsics."""
+        points = [
+            view.depth[:, None] * rays_through(view.centre, matrix.double())
+            for view, matrix in zip(views, intrinsics, strict=True)
+        ]
+        return cls(views, points, intrinsics, lenses)
 
     def some(self, chosen: Sequence[int]) -> "_Views":
         """Return what is known of some of them."""
         patches, points = [self.patches[i] for i in chosen], [self.points[i] for i in chosen]
-        return _Views(patches, points, self.intrinsics[chosen])
+        return _Views(patches, points, self.intrinsics[chosen], self.lenses.some(chosen))
 
     def matches(self, pairs: Iterable[Pair]) -> dict[Pair, ViewMatches]:
         """Return the matches of pairs, both ways, where there are enough to tell anything."""
@@ -127,7 +152,9 @@ def _together(
     matches = views.matches(likely_pairs(views.patches))
     links = _links(views, matches, seed)
     nothing = MatchedPoses(
-        Similarity.stack([_NOWHERE] * count), torch.zeros(count, dtype=torch.bool)
+        Similarity.stack([_NOWHERE] * count),
+        torch.zeros(count, dtype=torch.bool),
+        torch.ones(count),
     )
     unchanged = torch.zeros(count, longest, dtype=torch.float64)
     if not links:
@@ -139,19 +166,72 @@ def _together(
     seen = _observations(matches, placed)
     if seen is None:
         return nothing, unchanged
-    adjusted = adjust_views(
-        Similarity.stack([placed.get(index, _NOWHERE) for index in range(count)]),
-        _padded(views.points, longest),
-        views.intrinsics.double(),
-        seen,
-        sigma_px=_SIGMA * views.patches[0].side_px,
-        sigma_log_depth=_SIGMA_LOG_DEPTH,
-        fixed=anchor,
-    )
+    adjusted = _adjusted(views, placed, seen, anchor)
     left = (seen.weight * adjusted.weight).sum(dim=-1)
     support = torch.zeros(count, dtype=torch.float64)
     support.index_add_(0, seen.anchor, left).index_add_(0, seen.view, left)
-    return MatchedPoses(adjusted.world_from_view, support >= _MIN_INLIERS), adjusted.log_depth
+    longer = adjusted.log_focal.exp().float()
+    found = MatchedPoses(adjusted.world_from_view, support >= _MIN_INLIERS, longer)
+    return found, adjusted.log_depth
+
+
+def _adjusted(
+    views: _Views, placed: Mapping[int, Similarity], seen: Observations, anchor: int
+) -> Adjusted:
+    """Return the views where their matches fit best, through one lens each or through several."""
+    lenses = views.lenses
+    causes = seen.weight.sum() / _MATCHES_PER_CAUSE
+
+    def adjusted(start: Similarity, own: Bool[Tensor, " views"]) -> Adjusted:
+        found = adjust_views(
+            start,
+            _padded(views.points, max(map(len, views.points))),
+            views.intrinsics.double(),
+            seen,
+            sigma_px=_SIGMA * views.patches[0].side_px,
+            sigma_log_depth=_SIGMA_LOG_DEPTH,
+            focal_precision=_focal_precision(lenses, own, causes),
+            fixed=anchor,
+        )
+        return replace(found, log_focal=_exactly_shared(found.log_focal, lenses, own))
+
+    start = [placed.get(index, _NOWHERE) for index in range(len(lenses.lens))]
+    through_one = adjusted(Similarity.stack(start), torch.zeros_like(lenses.known))
+    shared = (lenses.lens == lenses.lens[:, None]).sum(dim=1) > 1
+    doubtful = shared & ~lenses.sure & ~lenses.known
+    if not doubtful.any():
+        return through_one
+    through_several = adjusted(through_one.world_from_view, doubtful)
+    better = through_several.cost < _COST_OF_SEVERAL_LENSES * through_one.cost
+    return through_several if better else through_one
+
+
+def _focal_precision(
+    lenses: Lenses, own: Bool[Tensor, " views"], causes: Float[Tensor, ""]
+) -> Float[Tensor, "views views"]:
+    """Return the inverse covariance of logarithms of focal lengths, infinite where one is known.
+
+    Args:
+        lenses: Which views look through one, whose focal length is not known exactly.
+        own: Views that may yet have lenses of their own.
+        causes: Errors of so many matches stand against what is believed.
+    """
+    same = (lenses.lens == lenses.lens[:, None]).double()
+    covariance = _SIGMA_LOG_FOCAL**2 * same + torch.diag(_SIGMA_SEVERAL_LENSES**2 * own)
+    covariance = covariance / causes + torch.diag(torch.full_like(same[0], _SIGMA_SAME_LENS**2))
+    known = torch.diag(torch.full_like(same[0], torch.inf).where(lenses.known, 0))
+    return torch.linalg.inv(covariance) + known
+
+
+def _exactly_shared(
+    log_focal: Float[Tensor, " views"], lenses: Lenses, own: Bool[Tensor, " views"]
+) -> Float[Tensor, " views"]:
+    """Return the same without differences from rounding: who exports them looks for equal ones."""
+    equal = log_focal.clone()
+    for lens in lenses.lens[~own].unique():
+        views = (lenses.lens == lens) & ~own
+        equal[views] = log_focal[views].mean()
+    return equal
 
 
 def _with_others(
@@ -170,12 +250,16 @@ def _with_others(
         deeper: Logarithms of the changes of depth of their patches.
         seed: Of the sampling.
     """
+    tied = [key for key, place in keys.items() if placed.tied[place]]
+    longer = _of_all_views(placed.longer[placed.tied], tied, views.lenses)
+    intrinsics = views.intrinsics.clone()
+    intrinsics[:, :2, :2] *= longer[:, None, None]
+    views = _Views.through(views.patches, intrinsics, views.lenses)
     points = list(views.points)
     for key, place in keys.items():
         points[key] = points[key] * deeper[place, : len(points[key]), None].exp()
-    views = _Views(views.patches, points, views.intrinsics)
-    tied = [key for key, place in keys.items() if placed.tied[place]]
-    others = [view for view in range(len(points)) if view not in keys] if tied else []
+    views, count = replace(views, points=points), len(points)
+    others = [view for view in range(count) if view not in keys] if tied else []
     near = most_alike(views.some(others).patches, views.some(tied).patches)
     pairs = [(tied[k], view) for view, each in zip(others, near, strict=True) for k in each]
     matches = {pair: found for pair, found in views.matches(pairs).items() if pair[0] in keys}
@@ -186,10 +270,21 @@ def _with_others(
     found = {key: placed.world_from_view[place] for key, place in keys.items()}
     for view, link in best.items():
         found[view] = found[link.first] @ link.first_from_second
-    ties = torch.zeros(len(points), dtype=torch.bool)
+    ties = torch.zeros(count, dtype=torch.bool)
     ties[[*tied, *best]] = True
-    where = [found.get(view, _NOWHERE) for view in range(len(points))]
-    return MatchedPoses(Similarity.stack(where), ties)
+    where = [found.get(view, _NOWHERE) for view in range(count)]
+    return MatchedPoses(Similarity.stack(where), ties, longer)
+
+
+def _of_all_views(
+    longer: Float[Tensor, " some"], views: Sequence[int], lenses: Lenses
+) -> Float[Tensor, " views"]:
+    """Return factors of focal lengths: other views have what is usual through the same lens."""
+    factors = torch.ones(len(lenses.lens))
+    for lens in lenses.lens[list(views)].unique():
+        factors[lenses.lens == lens] = longer[lenses.lens[list(views)] == lens].median().float()
+    factors[list(views)] = longer.float()
+    return factors
 
 
 def _links(views: _Views, matches: Mapping[Pair, ViewMatches], seed: int) -> list[_Link]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import fast3r.scene.matched_poses as matched_poses
-from fast3r.geometry.cameras import invert_rigid, project, unproject
+from fast3r.geometry.cameras import invert_rigid, pinhole, project, unproject
 from fast3r.geometry.transforms import rotation_angle_deg, rotation_exp
 from fast3r.models.matching import FEATURES
 from fast3r.models.prediction import Pointmap, Prediction
@@ -21,14 +21,14 @@ CODE, PLACE = 64, 16
 """Channels that say what a patch shows, and for each of four vectors of places."""
 
 
-def a_row(count: int) -> list[Truth]:
+def a_row(count: int, zoom: float = 1.0, *, turn: float = -0.15) -> list[Truth]:
     """Views from a row of places inside a sphere, turned towards its middle."""
     truths = []
     for index in range(count):
         side = (index - count / 2) * 0.4
-        truth = a_view(index, 480, 640, 560.0)
+        truth = a_view(index, 480, 640, 560.0 * zoom)
         pose = torch.eye(4)
-        pose[:3, :3] = rotation_exp(torch.tensor([0.0, -0.15 * side, 0.05 * side]))
+        pose[:3, :3] = rotation_exp(torch.tensor([0.0, turn * side, 0.05 * side]))
         pose[0, 3] = side
         size = (truth.view.height, truth.view.width)
         rays = unproject(torch.ones(size), truth.intrinsics, pose) - pose[:3, 3]
@@ -61,9 +61,13 @@ def place_features(truth: Truth, middle: Tensor) -> Tensor:
     return features.flatten(1)
 
 
-def seen(truth: Truth, *, world: Tensor | None = None) -> Prediction:
-    """What a network predicts that knows which patches match, and perhaps nothing of the world."""
-    points = unproject(truth.depth, truth.intrinsics)
+def seen(truth: Truth, *, world: Tensor | None = None, told: float = 1.0) -> Prediction:
+    """What a network predicts that knows which patches match, and perhaps nothing of the world.
+
+    It believes the focal length to be `told` times the true one.
+    """
+    believed = truth.intrinsics @ torch.diag(torch.tensor([told, told, 1.0]))
+    points = unproject(truth.depth, believed)
     sure = torch.ones_like(truth.depth)
     where = unproject(truth.depth, truth.intrinsics, truth.world_from_camera)
     middle = where[PATCH // 2 :: PATCH, PATCH // 2 :: PATCH].flatten(0, 1)
@@ -170,3 +174,44 @@ def test_the_views_of_these_tests_see_one_surface() -> None:
     row, column = pixels[:, 1].long(), pixels[:, 0].long()
     there = unproject(second.depth, second.intrinsics, second.world_from_camera)[row, column]
     assert (there - where.flatten(0, 1)).norm(dim=-1).median() < 0.05
+
+
+def focals_px(found: RecoveredCameras) -> Tensor:
+    return torch.tensor([0.0 if c is None else c.intrinsics[0, 0].item() for c in found.cameras])
+
+
+@pytest.mark.parametrize("together", [96, 4])
+def test_matches_tell_the_focal_length_of_a_lens(monkeypatch, together) -> None:
+    monkeypatch.setattr(matched_poses, "_MOST_TOGETHER", together)
+    monkeypatch.setattr(matched_poses, "_MATCHES_PER_CAUSE", 1e6)
+    truths = a_row(6, turn=-0.5)
+    views = [truth.view for truth in truths]
+    predictions = [seen(truth, told=1.15) for truth in truths]
+    found = recover_cameras(predictions, views)
+    by_pointmaps = recover_cameras(predictions, views, pose_recipe="pointmaps")
+    torch.testing.assert_close(focals_px(by_pointmaps), torch.full((6,), 644.0), rtol=0.01, atol=0)
+    torch.testing.assert_close(focals_px(found), torch.full((6,), 560.0), rtol=0.05, atol=0)
+    assert len(focals_px(found).unique()) == 1
+    assert relative_errors(found, truths)[0].max() < 1
+
+
+def test_photos_of_one_size_may_be_of_several_lenses(monkeypatch) -> None:
+    monkeypatch.setattr(matched_poses, "_MATCHES_PER_CAUSE", 1e6)
+    zooms = [1.0, 1.15, 0.85, 1.1, 0.9, 1.05]
+    truths = [a_row(6, zoom, turn=-0.5)[index] for index, zoom in enumerate(zooms)]
+    predictions = [seen(truth, told=1 / zoom) for truth, zoom in zip(truths, zooms, strict=True)]
+    true = torch.tensor([truth.focal_px for truth in truths])
+    found = recover_cameras(predictions, [truth.view for truth in truths])
+    torch.testing.assert_close(focals_px(found), true, rtol=0.05, atol=0)
+    # Not so where the user says that they are of one.
+    one = recover_cameras(predictions, [truth.view for truth in truths], share_focal="all")
+    assert len(focals_px(one).unique()) == 1
+
+
+def test_known_focal_lengths_are_not_found_anew() -> None:
+    truths = a_row(4)
+    views = [truth.view for truth in truths]
+    predictions = [seen(truth, told=1.15) for truth in truths]
+    told = pinhole(torch.tensor(650.0), 480, 640)
+    found = recover_cameras(predictions, views, known_intrinsics={1: told})
+    assert focals_px(found).tolist() == [650.0] * 4
