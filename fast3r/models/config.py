@@ -138,6 +138,6 @@ SMALL = Fast3RConfig(
     encoder=EncoderConfig(width=192, depth=4, heads=3, patch=8, absolute_position=True),
     fusion=FusionConfig(width=192, depth=8, heads=3, alternate=True, absolute_position=True),
     head=HeadConfig(features=32, last_features=32, level_widths=(32, 32, 48, 64), matches=True),
-    image_size=192,
+    image_size=224,
 )
 """The bundled model, small enough to train from scratch and to run on a laptop."""

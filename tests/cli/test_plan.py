@@ -23,8 +23,8 @@ def test_a_plan_is_printed_in_one_line_and_a_table(photos: Path, fast3r) -> None
     heading, line, *table = outcome.out.splitlines()
     assert outcome.code == 0
     assert heading.startswith("3 photos or frames, small on ")
-    assert line.startswith("plan: 3 views of up to 192 px in one pass, float32; ")
-    assert "2 of 192x144, 1 of 144x192 px; 1296 tokens" in table[0]
+    assert line.startswith("plan: 3 views of up to 224 px in one pass, float32; ")
+    assert "2 of 224x168, 1 of 168x224 px; 1764 tokens" in table[0]
     assert {row.split()[0] for row in table} >= STAGES | {"memory"}
 
 
@@ -33,7 +33,7 @@ def test_a_plan_can_be_json(photos: Path, fast3r) -> None:
     plan = json.loads(outcome.out)
     assert outcome.err == ""
     assert plan["views"] == 3
-    assert plan["size"] == 192
+    assert plan["size"] == 224
     assert set(plan["seconds"]) == STAGES
     assert plan["need"]["host"] > plan["need"]["weights"] > 0
     assert plan["fits"]
@@ -51,8 +51,8 @@ def test_masks_make_a_plan_cheaper(photos: Path, tmp_path: Path, fast3r) -> None
         mask.paste(255, (0, 0, size[0] // 2, size[1]))
         mask.save(tmp_path / "masks" / f"{i}.png")
     outcome = fast3r("plan", photos, "--masks", tmp_path / "masks")
-    assert "576 tokens" not in outcome.out
-    assert "648 tokens" in outcome.out
+    assert "1764 tokens" not in outcome.out
+    assert "896 tokens" in outcome.out
 
 
 def test_a_wish_that_cannot_be_granted_says_what_can(photos: Path, fast3r) -> None:
@@ -88,7 +88,7 @@ def test_no_photos_are_refused(fast3r) -> None:
 def test_reconstruct_says_its_plan_and_reports_it(photos: Path, tmp_path: Path, fast3r) -> None:
     outcome = fast3r("reconstruct", photos, "--output", tmp_path / "out")
     (line,) = [line for line in outcome.err.splitlines() if line.startswith("plan: ")]
-    assert "3 views of up to 192 px in one pass" in line
+    assert "3 views of up to 224 px in one pass" in line
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["told"] == [line]
     assert report["plan"]["views"] == 3
@@ -101,4 +101,4 @@ def test_doctor_says_how_many_photos_one_pass_holds(fast3r) -> None:
     assert outcome.code == 0
     if "memory unknown" not in outcome.out:
         assert "photos of 512x512 px" in outcome.out
-        assert "photos of 192x192 px" in outcome.out
+        assert "photos of 224x224 px" in outcome.out

@@ -33,9 +33,9 @@ class Calibration:
 
 
 BUNDLED = Calibration(
-    rotation=0.9,
-    centre=2.2,
-    focal=7.2,
+    rotation=0.7,
+    centre=0.78,
+    focal=4.3,
     depth=2.3,
     source="bundled weights, 4 passes, 20 held-out procedural scenes of 10 views",
 )

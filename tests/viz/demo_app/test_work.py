@@ -86,7 +86,7 @@ def test_cameras_are_refined_by_the_photos_as_they_were_added() -> None:
     views = Views(a_corner(3).views)
     studio = Studio(Settings(device="cpu"))
     scene = studio.reconstruct(views, Wish("small", None, refine=True), Job(nothing)).scene
-    assert scene.views[0].width == 192 < views[0].width
+    assert scene.views[0].width == 224 < views[0].width
     assert scene.refinement is not None
     assert scene.refinement.after_px is not None
     # Of the pixels that the network sees, no camera is as exact.
