@@ -1,11 +1,11 @@
 """Bundle adjustment of views that each know the shape of what they see, but not exactly.
 
 A view holds points in its own frame and unit, such as those of a local pointmap. Other views have
-seen some of them at certain pixels. Found are the poses, the unit of each view, and by how much
-each point is nearer or farther than its view believes, where the robust sum of squared
-reprojection errors and of those changes of depth is least, and where they are not known, the focal
-lengths. Depths stay near what is believed, so a
-pair of views with hardly any parallax, which plain bundle adjustment cannot hold, is held here.
+seen some of them at certain pixels. Found are the poses, the unit of each view, the focal lengths
+that are not known, and by how much each point is nearer or farther than its view believes, where
+the robust sum of squared reprojection errors and of those changes is least. Depths stay near what
+is believed, so a pair of views with hardly any parallax, which plain bundle adjustment cannot hold,
+is held here.
 
 Points depend on no other points, and are eliminated first (Schur complement); what is left is a
 small dense system of the views. Errors count by the kernel of Geman and McClure, wide at first
@@ -209,6 +209,11 @@ class _Seen(NamedTuple):
     error: Float[Tensor, "pairs seen 2"]
     """From where it was seen to where it is, in pixels."""
 
+    @property
+    def ahead(self) -> Bool[Tensor, "pairs seen"]:
+        """Whether the point lies before the view at all."""
+        return self.point[..., 2] > _NEAREST
+
     @classmethod
     def at(cls, problem: _Problem, state: _State) -> "_Seen":
         """Return what is seen when the views and points are like this."""
@@ -231,14 +236,14 @@ class _Seen(NamedTuple):
 
 def _squared_errors(there: _Seen, sigma_px: float) -> Float[Tensor, "pairs seen"]:
     squared = there.error.square().sum(dim=-1) / sigma_px**2
-    return squared.where(there.point[..., 2] > _NEAREST, _BEHIND)
+    return squared.where(there.ahead, _BEHIND)
 
 
 def _weight_left(there: _Seen, sigma_px: float) -> Float[Tensor, "pairs seen"]:
     """Return 0 for points behind the camera: small moves do not change what they cost."""
     squared = _squared_errors(there, sigma_px)
     left = geman_mcclure_weight(squared, squared.new_full((1, 1), _DEVIATIONS))
-    return left.where(there.point[..., 2] > _NEAREST, 0)
+    return left.where(there.ahead, 0)
 
 
 def _cost(problem: _Problem, state: _State, there: _Seen, sigma_px: float) -> float:

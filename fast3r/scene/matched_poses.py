@@ -181,11 +181,12 @@ def _adjusted(
     """Return the views where their matches fit best, through one lens each or through several."""
     lenses = views.lenses
     causes = seen.weight.sum() / _MATCHES_PER_CAUSE
+    points = _padded(views.points, max(map(len, views.points)))
 
     def adjusted(start: Similarity, own: Bool[Tensor, " views"]) -> Adjusted:
         found = adjust_views(
             start,
-            _padded(views.points, max(map(len, views.points))),
+            points,
             views.intrinsics.double(),
             seen,
             sigma_px=_SIGMA * views.patches[0].side_px,

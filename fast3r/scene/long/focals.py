@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fast3r.scene.focals import ShareFocal, share_focals
+from fast3r.scene.focals import ShareFocal, lenses_of, share_focals
 from fast3r.scene.priors.binding import bind
 from fast3r.scene.priors.types import Intrinsics, Priors
 from fast3r.scene.reconstruction import Reconstruction
@@ -32,10 +32,9 @@ def known_intrinsics(
 
 def spread_views(views: Sequence[View], count: int) -> list[int]:
     """Return views of every camera, spread evenly over those of each, `count` in all at most."""
-    groups: dict[object, list[int]] = {}
-    for index, view in enumerate(views):
-        sides = sorted((view.original_height, view.original_width))
-        groups.setdefault((view.camera_key, *sides), []).append(index)
+    groups: dict[int, list[int]] = {}
+    for index, lens in enumerate(lenses_of(views, "camera").lens.tolist()):
+        groups.setdefault(lens, []).append(index)
     share = min(count / len(views), 1.0)
     chosen = []
     for group in sorted(groups.values(), key=len, reverse=True)[:count]:
